@@ -1,0 +1,1 @@
+"""The data holder's process: `silhouette-node`."""

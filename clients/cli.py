@@ -1,0 +1,195 @@
+"""`silhouette-node`: what a data holder types. Heavy imports stay inside the commands that need them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from privacy.errors import InputError, Refused, SilhouetteError
+from privacy.texts import text
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=text("node.help"))
+sample_app = typer.Typer(no_args_is_help=True, help=text("node.help_sample"))
+app.add_typer(sample_app, name="sample")
+out = Console()
+problems = Console(stderr=True)
+
+HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
+JsonOption = Annotated[bool, typer.Option("--json", help=text("node.option_json"))]
+
+EXIT_CODES: dict[type[SilhouetteError], int] = {InputError: 2, Refused: 3}
+"""Exit status by error family; any other of our errors is 1."""
+
+
+def exit_code_of(error: SilhouetteError) -> int:
+    """The exit status for an error."""
+    return next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+@sample_app.command("world", help=text("node.help_world"))
+def sample_world(
+    folder: Path,
+    people: Annotated[int, typer.Option(min=300, help=text("node.option_people"))] = 24_000,
+    seed: Annotated[int, typer.Option(min=0)] = 20260,
+) -> None:
+    from clients.sample import make_world, write_world
+    from clients.sample.job import write_job
+
+    with out.status(text("node.making_world", people=people)):
+        write_world(make_world(people, seed), folder)
+        write_job(folder)
+    out.print(text("node.made_world", folder=folder))
+
+
+@app.command(help=text("node.help_init"))
+def init(
+    home: HomeOption,
+    name: Annotated[str, typer.Option(help=text("node.option_name"))],
+    table: Annotated[Path, typer.Option(help=text("node.option_table"))],
+    allow_testing_profile: Annotated[bool, typer.Option(help=text("node.option_testing"))] = False,
+) -> None:
+    from clients.home import NodeHome, NodeSettings, read_toml
+    from clients.tables import TableSpec
+
+    spec = absolute(read_toml(table, TableSpec), table.parent)
+    settings = msgspec.convert(
+        {"name": name, "table": msgspec.to_builtins(spec), "allow_testing_profile": allow_testing_profile},
+        NodeSettings,
+    )
+    created = NodeHome.create(home, settings)
+    out.print(text("node.initialised", home=home, enrolment=created.enrolment_file))
+    out.print(text("node.fingerprint", fingerprint=created.identity.public.fingerprint))
+
+
+def absolute(spec: Any, folder: Path) -> Any:
+    """A table spec whose paths, relative to the file they were written in, are absolute."""
+    spec = msgspec.structs.replace(spec, path=str((folder / spec.path).resolve()))
+    if spec.consents is not None:
+        path = str((folder / spec.consents.path).resolve())
+        spec = msgspec.structs.replace(spec, consents=msgspec.structs.replace(spec.consents, path=path))
+    return spec
+
+
+@app.command(help=text("node.help_join"))
+def join(home: HomeOption, federation: Path) -> None:
+    _join(home, federation)
+    out.print(text("node.joined"))
+
+
+def _join(home: Path, federation: Path) -> None:
+    from clients.home import NodeHome
+    from federation.roster import Roster, from_json
+    from privacy.errors import ConfigInvalid
+
+    if not federation.exists():
+        raise ConfigInvalid("file_missing", file=federation)
+    NodeHome.open(home).join(from_json(federation.read_bytes(), Roster, str(federation)))
+
+
+@app.command(help=text("node.help_validate"))
+def validate(home: HomeOption, as_json: JsonOption = False) -> None:
+    from clients.home import NodeHome
+    from clients.tables import validate as validate_table
+
+    report = validate_table(NodeHome.open(home).settings.table)
+    if as_json:
+        print_json(report)
+    else:
+        _show_report(report)
+    if report.problems:
+        raise typer.Exit(EXIT_CODES[InputError])
+
+
+def _show_report(report: Any) -> None:
+    funnel = Table(title=text("node.funnel_title", file=report.file))
+    funnel.add_column(text("node.column_reason"))
+    funnel.add_column(text("node.column_rows"), justify="right")
+    for step in report.funnel:
+        funnel.add_row(text(f"tables.funnel.{step.reason}"), f"{step.rows:,}")
+    out.print(funnel)
+    fields = Table(title=text("node.fields_title"))
+    for column in ("field", "missing", "out_of_range"):
+        fields.add_column(text(f"node.column_{column}"), justify="left" if column == "field" else "right")
+    for item in report.fields:
+        fields.add_row(item.name, f"{item.missing:,}", f"{item.out_of_range:,}")
+    out.print(fields)
+    for problem in report.problems:
+        problems.print(f"[red]{problem.render()}[/red]")
+
+
+@app.command(help=text("node.help_start"))
+def start(
+    home: HomeOption,
+    federation: Annotated[Path | None, typer.Option(help=text("node.option_federation"))] = None,
+) -> None:
+    from clients.home import NodeHome
+    from clients.node import start as start_node
+
+    if federation is not None:
+        _join(home, federation)
+    node = NodeHome.open(home)
+    logging.basicConfig(
+        filename=node.folder / "logs" / "node.log", level=logging.WARNING, format="%(asctime)s %(name)s %(message)s"
+    )
+    stopped = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stopped.set())
+    start_node(
+        node, stopped, lambda: out.print(text("node.started", name=node.settings.name, url=node.roster.url))
+    )
+
+
+@app.command(help=text("node.help_status"))
+def status(home: HomeOption, as_json: JsonOption = False) -> None:
+    from clients.home import NodeHome
+
+    node = NodeHome.open(home)
+    roster = node.roster if node.roster_file.exists() else None
+    sessions = sorted({name.split("/")[1] for name in node.vault.names("job/")})
+    state = {
+        "name": node.settings.name,
+        "table": node.settings.table.path,
+        "fingerprint": node.identity.public.fingerprint,
+        "coordinator": roster.url if roster else None,
+        "parties": [party.name for party in roster.parties] if roster else [],
+        "sessions": sessions,
+    }
+    if as_json:
+        print_json(state)
+        return
+    for key, value in state.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        out.print(f"{text(f'node.status_{key}')}: {shown or '-'}")
+
+
+@app.command(help=text("node.help_compare"))
+def compare(
+    session: str,
+    home: Annotated[list[Path], typer.Option("--home", help=text("node.option_homes"))],
+) -> None:
+    from clients.compare import compare as compare_pooled
+
+    print_json(compare_pooled(home, session))
+
+
+def main() -> None:
+    """Entry point: our errors become one clear line and an exit status."""
+    try:
+        app()
+    except SilhouetteError as error:
+        problems.print(f"[red]{text('node.error')}[/red] {error.render()}", soft_wrap=True)
+        sys.exit(exit_code_of(error))

@@ -1,0 +1,115 @@
+"""What pooling the tables would have given: only where one operator holds every party's home (demo, rehearsal).
+
+Reads the finished session's records from each home's vault and fits scikit-learn on the pooled columns of the same
+rows, same bins and same held-out rows. In a real federation nobody can run this: that is the point of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import adjusted_rand_score
+
+from clients.home import NodeHome
+from clients.stages import StageContext, aligned_label, boosting_options, risk_plan
+from federation import metrics
+from federation.binning import Binning
+from federation.clusters import standardize
+from federation.jobs import Job, PartyRole, decode_job
+from federation.scoring import FeatureHolderModel, LabelHolderModel
+from privacy.errors import ConfigInvalid
+
+
+class PooledParty:
+    """One home's part of a finished session."""
+
+    def __init__(self, folder: Path, session: str) -> None:
+        self.home = NodeHome.open(folder)
+        self._prefix = f"job/{session}/"
+        self.context = StageContext(self.home, decode_job(self.record("job")), session)
+        handle = msgspec.msgpack.decode(self.record("handle"))
+        self.context.kept.rows = np.frombuffer(handle["rows"], dtype=np.int64)
+
+    def record(self, name: str) -> bytes:
+        """A record of the session. Raises `ConfigInvalid` when the session did not get that far here."""
+        data = self.home.vault.get(self._prefix + name)
+        if data is None:
+            raise ConfigInvalid("session_record_missing", name=name, folder=self.home.folder)
+        return data
+
+    def codes(self) -> np.ndarray[Any, Any]:
+        """Bin codes of the risk fields, by the bins that the job's model used."""
+        kind = LabelHolderModel if self.context.is_label_holder else FeatureHolderModel
+        binning: Binning = kind.from_bytes(self.record("risk_model")).binning
+        return binning.transform(self.context.aligned(self.context.plan.risk_fields).values)
+
+    def standardized(self) -> np.ndarray[Any, Any]:
+        """The segment fields as the job clustered them."""
+        return standardize(self.context.aligned(self.context.plan.segment_fields).values)[0]
+
+
+def compare(folders: list[Path], session: str) -> dict[str, Any]:
+    """Pooled scikit-learn beside the federated result of one session, as plain numbers."""
+    parties = [PooledParty(folder, session) for folder in folders]
+    parties.sort(key=lambda party: party.context.plan.role is not PartyRole.LABEL_HOLDER)
+    job = parties[0].context.job
+    result: dict[str, Any] = {}
+    if job.segments is not None:
+        result["segments"] = _compare_segments(job, parties)
+    if job.risk is not None:
+        result["risk"] = _compare_risk(job, parties)
+    return result
+
+
+def _compare_segments(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
+    kept = msgspec.msgpack.decode(parties[0].record("segments"))
+    assignments = np.frombuffer(kept["assignments"], dtype=np.int64)
+    starts = np.frombuffer(kept["starts"], dtype=np.int64)
+    pooled = np.hstack([party.standardized() for party in parties])
+    own = np.hstack([_centroids(party, len(starts)) for party in parties])
+    model = KMeans(
+        len(starts),
+        init=pooled[starts],
+        n_init=1,
+        max_iter=job.segments.max_iter if job.segments else 1,
+        tol=0.0,
+        algorithm="lloyd",
+    ).fit(pooled)
+    return {
+        "ari_pooled": float(adjusted_rand_score(model.labels_, assignments)),
+        "largest_centroid_difference": float(np.abs(model.cluster_centers_ - own).max()),
+        "inertia_pooled": float(model.inertia_),
+    }
+
+
+def _centroids(party: PooledParty, n_clusters: int) -> np.ndarray[Any, Any]:
+    kept = msgspec.msgpack.decode(party.record("segments"))
+    return np.frombuffer(kept["centroids"], dtype=np.float64).reshape(n_clusters, -1)
+
+
+def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
+    plan, options, holder = risk_plan(job), boosting_options(job), parties[0]
+    label = aligned_label(holder.context)
+    train = np.frombuffer(holder.record("train_rows"), dtype=np.int64)
+    test = np.setdiff1d(np.arange(len(label)), train)
+    codes = np.hstack([party.codes() for party in parties])
+    pooled = HistGradientBoostingClassifier(
+        max_iter=plan.trees,
+        max_depth=plan.depth,
+        max_leaf_nodes=None,
+        learning_rate=plan.learning_rate,
+        l2_regularization=plan.l2,
+        min_samples_leaf=options.min_child_rows,
+        max_bins=255,
+        early_stopping=False,
+    ).fit(codes[train], label[train])
+    scores = pooled.predict_proba(codes[test])[:, 1]
+    return {
+        "auc_pooled": metrics.auc(label[test], scores),
+        "ks_pooled": metrics.ks(label[test], scores),
+    }

@@ -1,0 +1,107 @@
+"""`silhouette-node start`: one SuperNode as a child process, one worker in this process."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from clients.app import make_app
+from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
+from clients.session import connect_http
+from clients.worker import Worker
+from federation.children import Child, program
+from privacy.errors import ConfigInvalid
+
+RESTART_SECONDS: Final = 5.0
+"""SuperLink lets a SuperNode in again only after the old one's heartbeats have expired: keep trying."""
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Write a file that only its owner can read."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_bytes(data)
+
+
+def free_port() -> int:
+    """A TCP port that is free on loopback now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def supernode(home: NodeHome, port: int, secret_file: Path) -> Child:
+    """Flower's SuperNode for this home: outbound to the coordinator's public port, Runtime API on loopback."""
+    roster = home.roster
+    certificate = home.folder / "coordinator.crt"
+    certificate.write_text(roster.certificate)
+    key = home.vault.get(FLOWER_KEY_RECORD)
+    if key is None:
+        raise ConfigInvalid("home_missing", folder=home.folder)
+    write_private(home.folder / FLOWER_KEY_FILE, key)
+    command = (
+        program("flower-supernode"),
+        "--superlink",
+        urlsplit(roster.url).netloc,
+        "--root-certificates",
+        str(certificate),
+        "--auth-supernode-private-key",
+        str(home.folder / FLOWER_KEY_FILE),
+        "--isolation",
+        "process",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--superexec-auth-secret-file",
+        str(secret_file),
+    )
+    environment = {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_HOME": str(home.folder / "flower"),
+    }
+    return Child(command, home.folder / "logs" / "supernode.log", environment)
+
+
+def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]) -> None:
+    """Run the node until `stopped` is set. `on_ready` is called when the worker polls. Call from the main thread."""
+    port = free_port()
+    secret = secrets.token_hex(32).encode()
+    secret_file = home.folder / "superexec.secret"
+    write_private(secret_file, secret)
+    child = supernode(home, port, secret_file)
+    connect = connect_http(home)
+    worker = Worker(
+        f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code
+    )
+    thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    try:
+        child.start()
+        thread.start()
+        on_ready()
+        while not stopped.wait(0.2):
+            if child.exit_code is not None:
+                stopped.wait(RESTART_SECONDS)
+                if not stopped.is_set():
+                    child.start()
+            if not thread.is_alive():
+                raise ConfigInvalid("worker_ended", folder=home.folder)
+    finally:
+        worker.stop.set()
+        child.stop()
+        (home.folder / FLOWER_KEY_FILE).unlink(missing_ok=True)
+        _wait_for(thread)
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    """Give a running session a moment to say goodbye."""
+    give_up = time.monotonic() + 1.0
+    while thread.is_alive() and time.monotonic() < give_up:
+        time.sleep(0.05)

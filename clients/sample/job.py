@@ -1,0 +1,54 @@
+"""The job file that goes with a synthetic world: what a modeller of the bank would write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import tomli_w
+
+from clients.sample.people import PARTIES
+from clients.sample.registration import risk_fields, sample_table, segment_fields
+
+_LABEL_HOLDER: Final = "bank"
+
+
+def write_job(folder: Path) -> Path:
+    """Write `job.toml` beside the party folders of `folder`; paths in it are relative to it."""
+    job: dict[str, Any] = {
+        "name": "three-party-profile",
+        "purpose": "credit_risk",
+        "segments": {"n_clusters": "auto"},
+        "risk": {"trees": 20, "depth": 4, "bins": 32, "learning_rate": 0.2},
+        "party": [
+            {
+                "name": party,
+                "role": "label_holder" if party == _LABEL_HOLDER else "feature_holder",
+                "segment_fields": list(segment_fields(party)),
+                "risk_fields": list(risk_fields(party)),
+                "table": _registration(party),
+            }
+            for party in PARTIES
+        ],
+    }
+    file = folder / "job.toml"
+    file.write_text(tomli_w.dumps(job), "utf-8")
+    return file
+
+
+def _registration(party: str) -> dict[str, Any]:
+    """The party's `TableSpec` without its defaults."""
+    spec = sample_table(Path(), party)
+    if party != _LABEL_HOLDER:
+        spec = msgspec.structs.replace(spec, label_column=None)
+    plain: dict[str, Any] = _without_nothing(msgspec.to_builtins(spec))
+    return plain
+
+
+def _without_nothing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nothing(item) for item in value]
+    return value

@@ -1,0 +1,53 @@
+"""How the synthetic tables are registered: the same `TableSpec` a data holder would write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from clients.sample.dirt import PHONE_PREFIX
+from clients.sample.people import FEATURES
+from clients.tables import ConsentSpec, FieldSpec, TableSpec
+from privacy.identifiers import IdentifierKind
+
+_AGE_COLUMN: Final = {"bank": "age", "telecom": "age"}
+_BIRTH_DATE_COLUMN: Final = {"ecommerce": "birth_date"}
+_LABEL_COLUMN: Final = {"bank": "default_12m"}
+
+
+def segment_fields(party: str) -> tuple[str, ...]:
+    """The columns of one party that segmentation uses."""
+    return tuple(feature.name for feature in FEATURES if feature.party == party and feature.segmenting)
+
+
+def risk_fields(party: str) -> tuple[str, ...]:
+    """The columns of one party that the risk model uses: all features, and the age at the bank."""
+    names = tuple(feature.name for feature in FEATURES if feature.party == party)
+    return (*names, "age") if party == "bank" else names
+
+
+def sample_table(folder: Path, party: str) -> TableSpec:
+    """The registration of one party's files as `write_world` lays them out in `folder`."""
+    fields = [
+        FieldSpec(
+            name=feature.name,
+            transform=feature.transform,
+            minimum=feature.minimum,
+            maximum=feature.maximum,
+        )
+        for feature in FEATURES
+        if feature.party == party
+    ]
+    if party == "bank":
+        fields.append(FieldSpec(name="age", minimum=0, maximum=120))
+    return TableSpec(
+        path=str(folder / party / "customers.csv"),
+        id_column="phone",
+        id_kind=IdentifierKind.PHONE,
+        extra_prefixes=(PHONE_PREFIX,),
+        fields=tuple(fields),
+        label_column=_LABEL_COLUMN.get(party),
+        consents=ConsentSpec(path=str(folder / party / "consents.csv"), id_column="phone"),
+        age_column=_AGE_COLUMN.get(party),
+        birth_date_column=_BIRTH_DATE_COLUMN.get(party),
+    )

@@ -1,0 +1,260 @@
+"""A party's side of one session: joins the relay, runs its role in each stage, reports to the coordinator."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final
+
+from clients.home import NodeHome
+from clients.stages import PartyStage, StageContext, build_stage
+from federation import session as control
+from federation.frames import Endpoint, Received
+from federation.jobs import Stage, decode_job
+from federation.messages import COORDINATOR, Outgoing
+from federation.transport import HttpTransport, SessionClosed, Transport
+from federation.wire import tag_of
+from privacy.errors import (
+    MessageInvalid,
+    PeerDropped,
+    PeerFailed,
+    ProfileForbidden,
+    SilhouetteError,
+    UnexpectedMessage,
+)
+from privacy.parameters import MINIMUM_KEY_BITS
+from privacy.texts import LANGUAGES, current_language
+
+PROGRESS_SECONDS: Final = 0.5
+"""The least time between two progress notes."""
+MAX_EARLY_MESSAGES: Final = 1000
+"""Messages of a later stage that may wait until this party enters it."""
+
+Connect = Callable[[control.Offer], Transport]
+
+
+def connect_http(home: NodeHome) -> Connect:
+    """How a deployed node reaches the relay: only at the pinned URL, with the pinned certificate."""
+    roster = home.roster
+
+    def connect(offer: control.Offer) -> Transport:
+        if offer.relay != roster.url:
+            raise UnexpectedMessage("relay_not_pinned")
+        return HttpTransport(roster.url, roster.certificate, offer.session, home.settings.name, offer.token)
+
+    return connect
+
+
+class _Inbox:
+    """Receives frames in a thread of its own, so that this party shows life while it computes."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._frames: queue.SimpleQueue[bytes | SilhouetteError] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self.state = "starting"
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                frame = self._transport.receive(self.state)
+            except SessionClosed:
+                self._frames.put(PeerDropped("session_closed"))
+                return
+            except SilhouetteError as error:
+                self._frames.put(error)
+                return
+            except Exception as error:
+                self._frames.put(PeerFailed("relay_failed", problem=type(error).__name__))
+                return
+            if frame is not None:
+                self._frames.put(frame)
+
+    def next(self) -> bytes:
+        """Wait for a frame. Raises what the relay ended with."""
+        item = self._frames.get()
+        if isinstance(item, SilhouetteError):
+            raise item
+        return item
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+class PartySession:
+    """One session of one party, from the offer to the end."""
+
+    def __init__(self, home: NodeHome, offer: control.Offer, connect: Connect) -> None:
+        self._home = home
+        self._own = home.settings.name
+        self._job = decode_job(offer.job)
+        self._check_job()
+        home.vault.use_session(offer.session)
+        peers = home.roster.identities(without=self._own)
+        members = {*self._job.roles.all, COORDINATOR} - {self._own}
+        if not members <= peers.keys():
+            raise UnexpectedMessage("job_with_strangers", party=", ".join(sorted(members - peers.keys())))
+        self._endpoint = Endpoint(
+            self._own,
+            home.identity,
+            {name: peers[name] for name in members},
+            offer.session,
+            self._job.digest,
+        )
+        self._transport = connect(offer)
+        self._inbox = _Inbox(self._transport)
+        self._context = StageContext(home, self._job, offer.session)
+        self._number = 0
+        self._stage: PartyStage | None = None
+        self._stage_started = 0.0
+        self._counted = _Counted()
+        self._early: list[Received] = []
+        self._noted = 0.0
+
+    def _check_job(self) -> None:
+        settings = self._home.settings
+        self._job.plan_of(self._own)
+        weak = self._job.security.key_bits < MINIMUM_KEY_BITS
+        if weak and not settings.allow_testing_profile:
+            raise ProfileForbidden("profile_forbidden", profile=self._job.profile, minimum=MINIMUM_KEY_BITS)
+
+    def run(self) -> None:
+        """Take part until the coordinator ends the session. Raises what went wrong, here or elsewhere."""
+        try:
+            self._send([Outgoing(COORDINATOR, control.Ready(version=version("silhouette")))], 0)
+            while self._step():
+                pass
+        except PeerFailed:
+            raise
+        except SilhouetteError as error:
+            self._report(error)
+            raise
+        except Exception as error:
+            # The text of an unforeseen error may hold a value: only its type leaves this party.
+            failure = PeerFailed("party_failed", problem=type(error).__name__)
+            self._report(failure)
+            raise
+        finally:
+            self._inbox.stop()
+            self._transport.close()
+
+    def _step(self) -> bool:
+        """Handle one message; False at the end of the session."""
+        received = self._next()
+        message = received.message
+        if received.sender == COORDINATOR:
+            match message:
+                case control.EndSession():
+                    return False
+                case control.Abort(texts=texts, code=code):
+                    raise PeerFailed("aborted", problem=texts.get(current_language(), code))
+                case control.StartStage(stage=number, name=name):
+                    self._start(number, name)
+                    return True
+        if self._stage is None or received.stage != self._number:
+            raise UnexpectedMessage(
+                "unexpected_message", role=self._own, message=tag_of(message), sender=received.sender
+            )
+        self._work(lambda stage: stage.role.receive(received.sender, message))
+        return True
+
+    def _next(self) -> Received:
+        """The next message that this party is ready for: the current stage's, or one of the coordinator's orders."""
+        if self._stage is not None:
+            for place, early in enumerate(self._early):
+                if early.stage == self._number:
+                    return self._early.pop(place)
+        while True:
+            self._inbox.state = f"waiting stage {self._number}"
+            received = self._endpoint.open(self._inbox.next())
+            if received is None:
+                continue
+            if received.stage <= self._number or isinstance(received.message, control.StartStage):
+                return received
+            # Another party has been told to start a stage before us: its message waits.
+            if len(self._early) >= MAX_EARLY_MESSAGES:
+                raise MessageInvalid("message_oversized", limit=MAX_EARLY_MESSAGES)
+            self._early.append(received)
+
+    def _start(self, number: int, name: str) -> None:
+        stages = self._job.stages
+        if self._stage is not None or number != self._number + 1 or stages[number - 1].value != name:
+            raise UnexpectedMessage(
+                "unexpected_message", role=self._own, message="session.start_stage/1", sender=COORDINATOR
+            )
+        self._number = number
+        self._stage_started = time.monotonic()
+        self._counted = _Counted.of(self._endpoint)
+        self._inbox.state = f"busy stage {number}"
+        self._stage = build_stage(Stage(name), self._context)
+        self._work(lambda stage: stage.role.start())
+
+    def _work(self, act: Callable[[PartyStage], list[Outgoing]]) -> None:
+        """Let the role act, send what it says, and finish the stage when it is done."""
+        stage = self._stage
+        if stage is None:
+            return
+        self._inbox.state = f"busy stage {self._number}"
+        self._send(act(stage), self._number)
+        self._note_progress(stage)
+        if stage.role.result is None:
+            return
+        releases = stage.finish()
+        self._send([Outgoing(COORDINATOR, release) for release in releases], self._number)
+        finished = self._counted.difference(self._endpoint, self._number, time.monotonic() - self._stage_started)
+        self._send([Outgoing(COORDINATOR, finished)], self._number)
+        self._stage = None
+
+    def _note_progress(self, stage: PartyStage) -> None:
+        progress, now = stage.role.progress, time.monotonic()
+        if now - self._noted < PROGRESS_SECONDS:
+            return
+        self._noted = now
+        note = control.StageProgress(
+            stage=self._number, done=progress.done, total=progress.total, step=progress.step
+        )
+        self._send([Outgoing(COORDINATOR, note)], self._number)
+
+    def _send(self, outgoing: list[Outgoing], stage: int) -> None:
+        for out in outgoing:
+            for frame in self._endpoint.seal(out.to, stage, out.message):
+                self._transport.send(out.to, frame)
+
+    def _report(self, error: SilhouetteError) -> None:
+        """Tell the coordinator why this party stops, if it still listens."""
+        texts = {language: error.render(language) for language in LANGUAGES}
+        with contextlib.suppress(Exception):
+            self._send([Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The endpoint's counters when a stage began."""
+
+    bytes_sent: Counter[str] = field(default_factory=Counter)
+    bytes_received: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> _Counted:
+        traffic = endpoint.traffic
+        return cls(traffic.bytes_sent.copy(), traffic.bytes_received.copy(), traffic.received.copy())
+
+    def difference(self, endpoint: Endpoint, stage: int, seconds: float) -> control.StageFinished:
+        """What has been counted since."""
+        traffic = endpoint.traffic
+        return control.StageFinished(
+            stage=stage,
+            seconds=seconds,
+            bytes_sent=dict(traffic.bytes_sent - self.bytes_sent),
+            bytes_received=dict(traffic.bytes_received - self.bytes_received),
+            received=dict(traffic.received - self.received),
+        )

@@ -1,0 +1,195 @@
+"""Loading the rows and columns that one job may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clients.tables.columns import Floats, as_numbers, convert
+from clients.tables.files import read_columns
+from clients.tables.problems import Problem, refuse
+from clients.tables.specs import FieldSpec, TableSpec
+from clients.tables.subjects import (
+    Funnel,
+    FunnelStep,
+    exclude_by_age,
+    identify,
+    main_reason,
+    read_consents,
+)
+from federation.roles import View
+from privacy.errors import SchemaMismatch
+
+Labels = np.ndarray[Any, np.dtype[np.int8]]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerTable:
+    """The rows one job may use, in the order of the file.
+
+    identifiers: canonical and unique, one per row; rows: their positions among the file's data rows, from 0.
+    label: 0 or 1 per row, None when it was not asked for or the table has none.
+    funnel: from `rows_in_file` over every reason for exclusion to `eligible`; the reasons add up.
+    out_of_range: rows by field whose value was set to NaN because the registration forbids it.
+
+    Its repr shows no data.
+    """
+
+    file: str
+    purpose: str
+    fields: tuple[str, ...]
+    funnel: tuple[FunnelStep, ...]
+    out_of_range: Mapping[str, int]
+    notes: tuple[Problem, ...]
+    identifiers: list[str] = field(repr=False)
+    rows: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
+    values: Floats = field(repr=False)
+    label: Labels | None = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.identifiers)
+
+    def view(self, fields: Sequence[str] | None = None) -> View:
+        """The named fields (None: all loaded ones) as float64, NaN for missing.
+
+        Raises `SchemaMismatch` for a field that was not loaded.
+        """
+        wanted = self.fields if fields is None else tuple(fields)
+        for name in wanted:
+            if name not in self.fields:
+                raise SchemaMismatch("table_field_unregistered", file=self.file, column=name)
+        return View(wanted, self.values[:, [self.fields.index(name) for name in wanted]])
+
+
+def load(
+    spec: TableSpec,
+    purpose: str,
+    fields: Sequence[str],
+    *,
+    with_label: bool = True,
+    today: date | None = None,
+) -> CustomerTable:
+    """Reads a table for one purpose: only the columns needed, only the rows allowed.
+
+    A row is excluded for the first of: a bad identifier, being a repetition (a subject's last row stays),
+    being under age or of unknown age, want of consent, and a missing label.
+
+    with_label: False leaves the label column unread, for jobs that need none.
+    today: the day on which ages from birth dates are taken; default the current one.
+
+    Raises `SchemaMismatch` with all problems of the table at once.
+    """
+    registered = {item.name: item for item in spec.fields}
+    unknown = [name for name in dict.fromkeys(fields) if name not in registered]
+    problems = [
+        Problem("errors.table_field_unregistered", {"file": spec.path, "column": name}) for name in unknown
+    ]
+    chosen = [registered[name] for name in dict.fromkeys(fields) if name in registered]
+    label_column = spec.label_column if with_label else None
+
+    reading = read_columns(spec.path, needed_columns(spec, chosen, label_column))
+    problems += reading.problems
+    consents, consent_problems = read_consents(spec)
+    problems += consent_problems
+    if reading.frame is None:
+        refuse(spec.path, problems)
+    frame = reading.frame if reading.frame is not None else pd.DataFrame()
+
+    funnel = Funnel(len(frame))
+    identifiers: list[str | None] = [None] * len(frame)
+    is_counted = False
+    if spec.id_column in frame:
+        identifiers = identify(spec, frame[spec.id_column], funnel)
+        bad_identifiers = identifier_problems(spec, funnel)
+        problems += bad_identifiers
+        is_counted = not bad_identifiers and not consent_problems
+        exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
+        if consents is not None:
+            consents.exclude(purpose, identifiers, funnel)
+    labels = None
+    if label_column is not None and label_column in frame:
+        labels, label_problems = read_label(spec.path, label_column, frame[label_column], funnel)
+        problems += label_problems
+
+    # Where nobody is left, the columns are checked over all rows, so that one run finds all problems.
+    rows = np.flatnonzero(funnel.remaining)
+    checked = frame.iloc[rows] if len(rows) else frame
+    columns = {item.name: convert(item, checked[item.name]) for item in chosen if item.name in frame}
+    for name, column in columns.items():
+        problems += field_problems(spec.path, name, column.not_numeric, column.present, column.is_constant)
+    if is_counted and not len(rows):
+        problems.append(_nobody(spec.path, purpose, funnel))
+    refuse(spec.path, problems)
+    return CustomerTable(
+        file=spec.path,
+        purpose=purpose,
+        fields=tuple(columns),
+        funnel=funnel.steps,
+        out_of_range={name: column.out_of_range for name, column in columns.items()},
+        notes=reading.notes,
+        identifiers=[str(identifiers[row]) for row in rows],
+        rows=rows.astype(np.int64),
+        values=np.column_stack([column.values for column in columns.values()] or [np.empty((len(rows), 0))]),
+        label=None if labels is None else labels[rows].astype(np.int8),
+    )
+
+
+def needed_columns(spec: TableSpec, fields: Sequence[FieldSpec], label_column: str | None) -> list[str]:
+    """The columns to read, each once."""
+    wanted = [spec.id_column, *(item.name for item in fields)]
+    others = (label_column, spec.age_column, spec.birth_date_column)
+    return list(dict.fromkeys(wanted + [name for name in others if name is not None]))
+
+
+def identifier_problems(spec: TableSpec, funnel: Funnel) -> list[Problem]:
+    """A problem when no row has a usable identifier. To be called right after `identify`."""
+    if funnel.remaining.any():
+        return []
+    prefix = "identifier_"
+    reasons = {
+        step.reason.removeprefix(prefix): step.rows
+        for step in funnel.excluded
+        if step.reason.startswith(prefix)
+    }
+    values = {
+        "file": spec.path,
+        "column": spec.id_column,
+        "rows": funnel.total,
+        "kind": Problem(f"tables.kinds.{spec.id_kind.value}"),
+        "reason": main_reason(reasons),
+    }
+    return [Problem("errors.table_identifiers_all_bad", values)]
+
+
+def read_label(file: str, column: str, cells: pd.Series, funnel: Funnel) -> tuple[Floats, list[Problem]]:
+    """The label as float64; excludes rows without one. Anything but 0, 1 and nothing is a problem."""
+    labels, not_numeric = as_numbers(cells)
+    wrong = not_numeric | ~(np.isnan(labels) | (labels == 0) | (labels == 1))
+    funnel.exclude("label_missing", np.isnan(labels))
+    if not wrong.any():
+        return labels, []
+    return labels, [Problem("errors.table_label", {"file": file, "column": column, "rows": int(wrong.sum())})]
+
+
+def field_problems(
+    file: str, column: str, not_numeric: int, present: int, is_constant: bool
+) -> list[Problem]:
+    """What makes a column unusable for any model."""
+    if not_numeric:
+        return [Problem("errors.table_not_numeric", {"file": file, "column": column, "rows": not_numeric})]
+    if not present:
+        return [Problem("errors.table_field_empty", {"file": file, "column": column})]
+    if is_constant and present > 1:
+        return [Problem("errors.table_field_constant", {"file": file, "column": column, "rows": present})]
+    return []
+
+
+def _nobody(file: str, purpose: str, funnel: Funnel) -> Problem:
+    main = max(funnel.excluded, key=lambda step: step.rows)
+    values = {"file": file, "purpose": purpose, "rows": main.rows, "total": funnel.total}
+    return Problem("errors.table_no_rows", values | {"reason": Problem(f"tables.funnel.{main.reason}")})

@@ -1,0 +1,123 @@
+"""A health check of a customer table for its holder: all problems, nothing refused, no values shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import msgspec
+import numpy as np
+
+from clients.tables.columns import convert
+from clients.tables.files import read_columns
+from clients.tables.loading import field_problems, identifier_problems, needed_columns, read_label
+from clients.tables.problems import Problem
+from clients.tables.specs import TableSpec
+from clients.tables.subjects import Funnel, exclude_by_age, identify, read_consents
+
+
+class FieldReport(msgspec.Struct, frozen=True):
+    """One field over all rows of the file."""
+
+    name: str
+    missing_share: float
+    not_numeric: int
+    out_of_range: int
+
+
+class TableReport(msgspec.Struct, frozen=True):
+    """What is in a table and what is wrong with it.
+
+    usable_rows: rows with a good identifier, not repeated, of age; what consent then leaves is in `eligible`
+    by purpose, what it takes in `excluded_no_consent`. Both are empty for a table without a consent log.
+    label_missing: rows without a label, of all rows; None for a table without a label column.
+    """
+
+    file: str
+    encoding: str | None = None
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    valid_identifiers: int = 0
+    bad_identifiers: dict[str, int] = {}
+    duplicates: int = 0
+    under_age: int = 0
+    age_unknown: int = 0
+    usable_rows: int = 0
+    eligible: dict[str, int] = {}
+    excluded_no_consent: dict[str, int] = {}
+    label_missing: int | None = None
+    fields: tuple[FieldReport, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.problems
+
+
+def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
+    """Checks a table against its registration over all rows. Never raises for what is wrong with the file."""
+    reading = read_columns(spec.path, needed_columns(spec, spec.fields, spec.label_column))
+    problems = list(reading.problems)
+    consents, consent_problems = read_consents(spec)
+    problems += consent_problems
+    frame = reading.frame
+    if frame is None:
+        return TableReport(
+            spec.path,
+            reading.encoding,
+            columns=reading.columns,
+            problems=tuple(problems),
+            notes=reading.notes,
+        )
+
+    funnel = Funnel(len(frame))
+    eligible: dict[str, int] = {}
+    if spec.id_column in frame:
+        identifiers = identify(spec, frame[spec.id_column], funnel)
+        problems += identifier_problems(spec, funnel)
+        exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
+        for purpose in [] if consents is None else consents.purposes:
+            allowed = Funnel(len(frame))
+            allowed.remaining = funnel.remaining.copy()
+            if consents is not None:
+                consents.exclude(purpose, identifiers, allowed)
+            eligible[purpose] = int(allowed.remaining.sum())
+    label_missing = None
+    if spec.label_column is not None and spec.label_column in frame:
+        labels, label_problems = read_label(
+            spec.path, spec.label_column, frame[spec.label_column], Funnel(len(frame))
+        )
+        problems += label_problems
+        label_missing = int(np.isnan(labels).sum())
+    fields = []
+    for field in spec.fields:
+        if field.name in frame:
+            column = convert(field, frame[field.name])
+            problems += field_problems(
+                spec.path, field.name, column.not_numeric, column.present, column.is_constant
+            )
+            share = column.missing / len(frame)
+            fields.append(FieldReport(field.name, share, column.not_numeric, column.out_of_range))
+
+    counts = dict(funnel.excluded)
+    prefix = "identifier_"
+    bad = {reason.removeprefix(prefix): rows for reason, rows in counts.items() if reason.startswith(prefix)}
+    usable = int(funnel.remaining.sum())
+    return TableReport(
+        file=spec.path,
+        encoding=reading.encoding,
+        rows=len(frame),
+        columns=reading.columns,
+        valid_identifiers=len(frame) - sum(bad.values()) if spec.id_column in frame else 0,
+        bad_identifiers=bad,
+        duplicates=counts.get("duplicate", 0),
+        under_age=counts.get("under_age", 0),
+        age_unknown=counts.get("age_unknown", 0),
+        usable_rows=usable,
+        eligible=eligible,
+        excluded_no_consent={purpose: usable - rows for purpose, rows in eligible.items()},
+        label_missing=label_missing,
+        fields=tuple(fields),
+        problems=tuple(problems),
+        notes=reading.notes,
+    )

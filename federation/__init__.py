@@ -1,0 +1,1 @@
+"""Protocols between data holders: all roles of one protocol in one file, no input or output."""

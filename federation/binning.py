@@ -1,0 +1,162 @@
+"""Quantile bins: every numeric feature becomes a small integer code, once, at the party that holds it.
+
+Code 0 is "missing" (NaN or infinite); codes 1..n are the value bins in increasing order, and a value that
+equals an edge belongs to the bin below it. The edges depend on one column alone, so the codes of the
+pooled table are just the parties' codes side by side: this is what makes a federated tree comparable with a
+pooled one. Same placement of edges as scikit-learn's `HistGradientBoosting*` (midpoints of distinct values
+when there are few, else midpoint percentiles).
+
+Also here: which splits a party may offer at a tree node (`candidates_of`), the small-cell rule of boosting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from privacy.errors import ConfigInvalid, MessageInvalid
+
+MAXIMUM_BINS: Final = 254
+"""Value bins per feature: with the missing bin, codes fit in a uint8 and 255 stays free."""
+
+MISSING: Final = 0
+"""The code of a missing value."""
+
+Codes = np.ndarray[Any, np.dtype[np.uint8]]
+"""(n_rows, n_features) codes."""
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Binning(msgspec.Struct, frozen=True):
+    """The bin edges of one party's features. They are quantiles of its rows: they stay with that party."""
+
+    fields: tuple[str, ...]
+    edges: tuple[tuple[float, ...], ...]
+
+    @property
+    def n_codes(self) -> tuple[int, ...]:
+        """How many codes each feature has, the missing code included."""
+        return tuple(len(edges) + 2 for edges in self.edges)
+
+    def transform(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> Codes:
+        """Codes of a float64 table of shape (n_rows, n_features). Raises `ConfigInvalid` on another width."""
+        if values.ndim != 2 or values.shape[1] != len(self.edges):
+            raise ConfigInvalid("binning_width", expected=len(self.edges), found=values.shape[-1])
+        codes = np.empty(values.shape, dtype=np.uint8)
+        for column, edges in enumerate(self.edges):
+            found = np.searchsorted(np.asarray(edges), values[:, column], side="left") + 1
+            codes[:, column] = np.where(np.isfinite(values[:, column]), found, MISSING)
+        return codes
+
+    def to_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Binning:
+        """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
+        try:
+            return msgspec.msgpack.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise MessageInvalid("boosting_record_unreadable", record="Binning") from error
+
+
+def fit_bins(fields: tuple[str, ...], values: np.ndarray[Any, np.dtype[np.float64]], bins: int) -> Binning:
+    """Edges of at most `bins` value bins per feature, from the training rows `values` (n_rows, n_features).
+
+    Raises `ConfigInvalid` when `bins` is outside 2..`MAXIMUM_BINS` or the table does not fit `fields`.
+    """
+    if not 2 <= bins <= MAXIMUM_BINS:
+        raise ConfigInvalid("binning_bins", bins=bins, maximum=MAXIMUM_BINS)
+    if values.ndim != 2 or values.shape[1] != len(fields):
+        raise ConfigInvalid("binning_width", expected=len(fields), found=values.shape[-1])
+    return Binning(fields, tuple(_edges(values[:, column], bins) for column in range(values.shape[1])))
+
+
+def _edges(column: np.ndarray[Any, np.dtype[np.float64]], bins: int) -> tuple[float, ...]:
+    present = column[np.isfinite(column)]
+    distinct = np.unique(present)
+    if len(distinct) <= bins:
+        edges = distinct[:-1] + np.diff(distinct) / 2
+    else:
+        shares = np.linspace(0, 100, num=bins + 1)[1:-1]
+        edges = np.unique(np.percentile(present, shares, method="midpoint"))
+    return tuple(edges.tolist())
+
+
+class Split(msgspec.Struct, frozen=True):
+    """A threshold on one feature: left are the codes 1..`cut`, and the missing ones if `missing_left`."""
+
+    feature: int
+    cut: int
+    missing_left: bool
+
+    def goes_left(self, codes: Codes) -> Bools:
+        """Which rows of `codes` (n_rows, n_features) go left: (n_rows,) bool."""
+        column = codes[:, self.feature]
+        return np.where(column == MISSING, self.missing_left, column <= self.cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The splits one party may offer at one node, in canonical order: three arrays of equal length."""
+
+    feature: Integers
+    cut: Integers
+    missing_left: Bools
+
+    def __len__(self) -> int:
+        return len(self.feature)
+
+    def __getitem__(self, index: int) -> Split:
+        return Split(int(self.feature[index]), int(self.cut[index]), bool(self.missing_left[index]))
+
+
+def candidates_of(counts: Integers, k_min: int, min_child_rows: int) -> Candidates:
+    """The candidates of one node from its row counts per (feature, code), shape (n_features, n_codes).
+
+    Walking up the codes, a cut is offered each time at least `k_min` rows have gathered since the last cut
+    and at least `k_min` remain. Missing rows are tried on both sides when there are `k_min` of them; fewer
+    join the lowest bin; when there are none, those that turn up later follow the larger side. Both sides of
+    every candidate keep `min_child_rows` rows.
+    """
+    total = counts.sum(axis=1)
+    missing = counts[:, MISSING]
+    apart = missing >= max(k_min, 1)
+    gathered = np.where(apart, 0, missing)
+    below = gathered.copy()  # rows left of the cut, without missing rows that stand apart
+    above = total - missing
+    found: list[tuple[Integers, Integers, Bools]] = []
+
+    def offer(cut: int, allowed: Bools, left_rows: Integers, missing_left: Bools) -> None:
+        fits = (left_rows >= min_child_rows) & (total - left_rows >= min_child_rows)
+        features = np.flatnonzero(allowed & fits)
+        found.append((features, np.full(len(features), cut), missing_left[features]))
+
+    everywhere = np.ones(len(counts), dtype=np.bool_)
+    offer(MISSING, apart, missing, everywhere)
+    for code in range(1, counts.shape[1]):
+        gathered = gathered + counts[:, code]
+        below = below + counts[:, code]
+        above = above - counts[:, code]
+        cut_here = (gathered >= max(k_min, 1)) & (above >= max(k_min, 1))
+        gathered = np.where(cut_here, 0, gathered)
+        joined = (missing > 0) | (below > total - below)
+        offer(code, cut_here & ~apart, below, joined)
+        offer(code, cut_here & apart, below + missing, everywhere)
+        offer(code, cut_here & apart, below, ~everywhere)
+    feature, cut, missing_left = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((~missing_left, cut, feature))
+    return Candidates(feature[order], cut[order], missing_left[order])
+
+
+def counts_of(codes: Codes, n_codes: int) -> Integers:
+    """Rows per (feature, code), shape (n_features, n_codes)."""
+    table = np.empty((codes.shape[1], n_codes), dtype=np.int64)
+    for feature in range(codes.shape[1]):
+        table[feature] = np.bincount(codes[:, feature], minlength=n_codes)
+    return table

@@ -1,0 +1,90 @@
+"""The messages of vertical boosting, and what they tell each role; `boosting` describes the protocol."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from federation.messages import Array, Message
+from federation.roles import Disclosure, Disclosures
+
+
+class Begin(Message, frozen=True, tag="boosting.begin/1"):
+    """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row."""
+
+    model: bytes
+    public_key: bytes
+    train_rows: bytes
+
+
+class Gradients(Message, frozen=True, tag="boosting.gradients/1"):
+    """L to F: a new tree; ciphertexts: one per training row, fresh for every tree."""
+
+    tree: int
+    ciphertexts: bytes
+
+
+class Level(Message, frozen=True, tag="boosting.level/1"):
+    """L to F: how the nodes of the last level were split, and which of their children to work on.
+
+    split: one flag per node of the last level asked; left: one bit per row of the nodes that were split, node
+    after node; ask: two flags (left, right) per split node. Level 0: split and left are empty, ask is [True].
+    """
+
+    tree: int
+    level: int
+    split: Array
+    left: bytes
+    ask: Array
+
+
+class CandidateSums(Message, frozen=True, tag="boosting.candidates/1"):
+    """F to L: counts: candidates per asked node (i4); sums: on their left, shuffled in a node, packed."""
+
+    tree: int
+    level: int
+    counts: Array
+    sums: bytes
+
+
+class Chosen(Message, frozen=True, tag="boosting.chosen/1"):
+    """L to F: nodes (places in the level) that F splits; candidates: the best one and all that tie."""
+
+    tree: int
+    level: int
+    nodes: tuple[int, ...]
+    candidates: tuple[tuple[int, ...], ...]
+
+
+class SplitSides(Message, frozen=True, tag="boosting.sides/1"):
+    """F to L: a random split number per chosen node; left: one bit per row of these nodes, in turn."""
+
+    tree: int
+    level: int
+    splits: tuple[int, ...]
+    left: bytes
+
+
+class Finish(Message, frozen=True, tag="boosting.finish/1"):
+    """L to F: the model is complete."""
+
+
+MESSAGES: Final[tuple[type[Message], ...]] = (
+    Begin, Gradients, Level, CandidateSums, Chosen, SplitSides, Finish,
+)  # fmt: skip
+
+DISCLOSES: Final = Disclosures(
+    protocol="boosting",
+    label_holder=(
+        Disclosure("candidate_sums", ("boosting.candidates/1",)),
+        Disclosure("split_sides", ("boosting.sides/1",), per_row=True),
+    ),
+    feature_holder=(
+        Disclosure("training_rows", ("boosting.begin/1",), per_row=True),
+        Disclosure("encrypted_gradients", ("boosting.gradients/1",), per_row=True),
+        Disclosure("node_rows", ("boosting.level/1",), per_row=True),
+        Disclosure("chosen_splits", ("boosting.chosen/1", "boosting.finish/1")),
+    ),
+    coordinator=(Disclosure("sizes", tuple(f"boosting.{name}/1" for name in (
+        "begin", "gradients", "level", "candidates", "chosen", "sides", "finish",
+    ))),),
+)  # fmt: skip

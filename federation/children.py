@@ -1,0 +1,98 @@
+"""Child processes that never outlive their parent, however the parent ends.
+
+Both edges start Flower's own programs as children. A child runs in its own session, so that Ctrl-C reaches only the
+parent, which stops its children in order; if the parent is killed, the kernel ends the child (Linux
+`PR_SET_PDEATHSIG`). On other systems a killed parent may leave children behind: docs/limitations.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+STOP_SECONDS: Final = 6.0
+
+
+def program(name: str) -> str:
+    """The path of a console program that is installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+class Child:
+    """One child process with its output in a log file."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = tuple(command)
+        # Flower's programs call one another by name: the folder of this Python comes first.
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        self._environment = {**os.environ, "PATH": path, **(environment or {})}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, or start again after it ended. Call from the main thread (PDEATHSIG follows the thread)."""
+        guard = (sys.executable, "-m", "federation.children", str(os.getpid()))
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                (*guard, *self.command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def stop(self) -> None:
+        """Ask it to end, and end it if it does not within `STOP_SECONDS`."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def stop_all(children: Sequence[Child]) -> None:
+    """Signal all first, then wait for each, so that stopping takes as long as the slowest."""
+    for child in children:
+        if child.exit_code is None and child._process is not None:
+            child._process.send_signal(signal.SIGTERM)
+    for child in children:
+        child.stop()
+
+
+def _guard(arguments: Sequence[str]) -> None:
+    """`python -m federation.children PARENT_PID COMMAND...`: become COMMAND, bound to the parent's life."""
+    parent, command = int(arguments[0]), arguments[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            sys.exit(1)
+    os.execvp(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    _guard(sys.argv[1:])

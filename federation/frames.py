@@ -1,0 +1,155 @@
+"""Frames: how one message travels between two parties through the coordinator's relay.
+
+A frame is a header, a sealed piece of the message and a signature. The header names the session, the job's
+digest, sender, recipient, the pair's running number and the stage; it is HPKE's context and is signed, so a frame
+that was tampered with, replayed, reordered, redirected or belongs to another job or session is refused. Large
+messages travel in several pieces. Sans-I/O: an `Endpoint` turns messages into frames and frames into messages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from federation import wire
+from federation.messages import Message
+from privacy.errors import MessageInvalid, SignatureInvalid, UnexpectedMessage
+from privacy.sealing import SIGNATURE_BYTES, Identity, PublicIdentity
+
+FRAME_VERSION: Final = 1
+MAX_PIECE_BYTES: Final = 8 << 20
+"""A message is cut into sealed pieces of at most 8 MiB."""
+MAX_FRAME_BYTES: Final = MAX_PIECE_BYTES + 4096
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """What the relay and the recipient can read of a frame."""
+
+    version: int
+    session: str
+    job_digest: str
+    sender: str
+    recipient: str
+    number: int
+    stage: int
+    piece: int
+    pieces: int
+
+
+class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """One frame: encoded header, sealed piece, signature."""
+
+    header: bytes
+    sealed: bytes
+    signature: bytes
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A message as it arrived: who sent it and for which stage of the job."""
+
+    sender: str
+    stage: int
+    message: Message
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one endpoint has sent and received: bytes by peer, messages by tag."""
+
+    bytes_sent: Counter[str] = field(default_factory=Counter)
+    bytes_received: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Incoming:
+    number: int = 0
+    stage: int = -1
+    pieces: list[bytes] = field(default_factory=list)
+
+
+class Endpoint:
+    """One party's end of all its channels in one session.
+
+    own: this party's name; identity: its keys; peers: everyone else's pinned public identity, by name;
+    session: the session's random name; job_digest: SHA-256 of the job all parties agreed to.
+    """
+
+    def __init__(
+        self, own: str, identity: Identity, peers: dict[str, PublicIdentity], session: str, job_digest: str
+    ) -> None:
+        self.own = own
+        self.session = session
+        self.job_digest = job_digest
+        self.traffic = Traffic()
+        self._identity = identity
+        self._peers = peers
+        self._sent: Counter[str] = Counter()
+        self._incoming: dict[str, _Incoming] = {name: _Incoming() for name in peers}
+
+    def seal(self, recipient: str, stage: int, message: Message) -> list[bytes]:
+        """The frames that carry `message` to `recipient`."""
+        plain = wire.encode(message)
+        starts = range(0, max(len(plain), 1), MAX_PIECE_BYTES)
+        frames = []
+        for piece, start in enumerate(starts):
+            self._sent[recipient] += 1
+            header = msgspec.msgpack.encode(
+                Header(
+                    FRAME_VERSION,
+                    self.session,
+                    self.job_digest,
+                    self.own,
+                    recipient,
+                    self._sent[recipient],
+                    stage,
+                    piece,
+                    len(starts),
+                )
+            )
+            sealed = self._peers[recipient].seal(plain[start : start + MAX_PIECE_BYTES], header)
+            frame = msgspec.msgpack.encode(Frame(header, sealed, self._identity.sign(header, sealed)))
+            self.traffic.bytes_sent[recipient] += len(frame)
+            frames.append(frame)
+        return frames
+
+    def open(self, data: bytes) -> Received | None:
+        """The message that this frame completes, or None when pieces are still missing.
+
+        Raises `MessageInvalid`, `UnexpectedMessage`, `SignatureInvalid` or `SealBroken`.
+        """
+        frame, header = self._parse(data)
+        incoming = self._incoming[header.sender]
+        self._peers[header.sender].verify(frame.signature, frame.header, frame.sealed)
+        if header.number != incoming.number + 1 or header.piece != len(incoming.pieces):
+            raise UnexpectedMessage("frame_out_of_order", sender=header.sender)
+        plain = self._identity.open(frame.sealed, frame.header)
+        incoming.number = header.number
+        incoming.pieces.append(plain)
+        self.traffic.bytes_received[header.sender] += len(data)
+        if sum(map(len, incoming.pieces)) > wire.MAX_MESSAGE_BYTES:
+            raise MessageInvalid("message_oversized", limit=wire.MAX_MESSAGE_BYTES)
+        if header.piece + 1 < header.pieces:
+            return None
+        whole, incoming.pieces = b"".join(incoming.pieces), []
+        message = wire.decode(whole)
+        self.traffic.received[wire.tag_of(message)] += 1
+        return Received(header.sender, header.stage, message)
+
+    def _parse(self, data: bytes) -> tuple[Frame, Header]:
+        if len(data) > MAX_FRAME_BYTES:
+            raise MessageInvalid("message_oversized", limit=MAX_FRAME_BYTES)
+        try:
+            frame = msgspec.msgpack.decode(data, type=Frame)
+            header = msgspec.msgpack.decode(frame.header, type=Header)
+        except msgspec.MsgspecError:
+            raise MessageInvalid("message_undecodable") from None
+        if len(frame.signature) != SIGNATURE_BYTES or header.sender not in self._peers:
+            raise SignatureInvalid("signature_invalid")
+        expected = (FRAME_VERSION, self.session, self.job_digest, self.own)
+        if (header.version, header.session, header.job_digest, header.recipient) != expected:
+            raise UnexpectedMessage("frame_foreign", sender=header.sender)
+        return frame, header

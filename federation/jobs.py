@@ -1,0 +1,165 @@
+"""What a job is: purpose, parties, fields and parameters. The same record, with the same digest, at every party."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from federation.messages import COORDINATOR
+from federation.roles import Parties
+from privacy.errors import ConfigInvalid
+from privacy.parameters import Profile, profile_named
+
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]
+
+
+class PartyRole(StrEnum):
+    """`label_holder`: whose question it is, holds label and keys; `feature_holder`: a partner with more columns."""
+
+    LABEL_HOLDER = "label_holder"
+    FEATURE_HOLDER = "feature_holder"
+
+
+class Stage(StrEnum):
+    """The steps of a job, in order."""
+
+    MATCH = "match"
+    SEGMENTS = "segments"
+    RISK = "risk"
+    SCORE = "score"
+
+
+class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A record whose unknown keys are refused."""
+
+
+class PartyPlan(_Closed, frozen=True):
+    """What one party brings: its role and the fields of its table that each stage may use."""
+
+    name: Name
+    role: PartyRole
+    segment_fields: tuple[str, ...] = ()
+    risk_fields: tuple[str, ...] = ()
+
+
+class SegmentsPlan(_Closed, frozen=True):
+    """Vertical k-means. `n_clusters` "auto" chooses among `candidates` by split-half stability."""
+
+    n_clusters: Annotated[int, Meta(ge=2, le=50)] | Literal["auto"] = "auto"
+    candidates: tuple[Annotated[int, Meta(ge=2, le=50)], ...] = (2, 3, 4, 5, 6)
+    n_init: Annotated[int, Meta(ge=1, le=20)] = 2
+    max_iter: Annotated[int, Meta(ge=1, le=1000)] = 300
+    seed: Seed = 20
+
+
+class RiskPlan(_Closed, frozen=True):
+    """Vertical gradient boosting (SecureBoost) on the label holder's 0/1 label."""
+
+    trees: Annotated[int, Meta(ge=1, le=1000)] = 20
+    depth: Annotated[int, Meta(ge=1, le=10)] = 4
+    bins: Annotated[int, Meta(ge=2, le=128)] = 32
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    l2: Annotated[float, Meta(ge=0)] = 1.0
+    min_child_rows: Annotated[int, Meta(ge=1)] | None = None
+    first_tree_local: bool = True
+    test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
+    seed: Seed = 42
+
+
+class Deadlines(_Closed, frozen=True):
+    """Seconds after which a job fails and names the party it waited for.
+
+    join: until every party has opened the session; silence: without a sign of life from a party; step: without
+    any progress of the job.
+    """
+
+    join: Annotated[float, Meta(gt=0)] = 90.0
+    silence: Annotated[float, Meta(gt=0)] = 30.0
+    step: Annotated[float, Meta(gt=0)] = 900.0
+
+
+class Job(_Closed, frozen=True):
+    """One job, as every party sees and approves it."""
+
+    name: Name
+    purpose: Name
+    parties: tuple[PartyPlan, ...]
+    profile: str = "standard"
+    segments: SegmentsPlan | None = None
+    risk: RiskPlan | None = None
+    deadlines: Deadlines = Deadlines()
+
+    @property
+    def security(self) -> Profile:
+        """The security profile. Raises `ConfigInvalid` when its name is unknown."""
+        return profile_named(self.profile)
+
+    @property
+    def roles(self) -> Parties:
+        """Who is the label holder, who are the feature holders."""
+        holder = next(party.name for party in self.parties if party.role is PartyRole.LABEL_HOLDER)
+        return Parties(holder, tuple(party.name for party in self.parties if party.name != holder))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages this job runs, in order."""
+        wanted = [Stage.MATCH]
+        if self.segments:
+            wanted.append(Stage.SEGMENTS)
+        if self.risk:
+            wanted += [Stage.RISK, Stage.SCORE]
+        return tuple(wanted)
+
+    def plan_of(self, party: str) -> PartyPlan:
+        """One party's plan. Raises `ConfigInvalid` when it takes no part."""
+        for plan in self.parties:
+            if plan.name == party:
+                return plan
+        raise ConfigInvalid("job_party_unknown", party=party, job=self.name)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the job's canonical encoding; all frames of a session are bound to it."""
+        return hashlib.sha256(encode_job(self)).hexdigest()
+
+
+_MINIMUM_PARTIES: Final = 2
+
+
+def encode_job(job: Job) -> bytes:
+    """Canonical bytes (fields in declaration order, MessagePack)."""
+    return msgspec.msgpack.encode(job)
+
+
+def decode_job(data: bytes) -> Job:
+    """Inverse of `encode_job`, checked. Raises `ConfigInvalid`."""
+    try:
+        job = msgspec.msgpack.decode(data, type=Job)
+    except msgspec.MsgspecError as problem:
+        raise ConfigInvalid("job_invalid", job="?", problem=str(problem)) from None
+    check_job(job)
+    return job
+
+
+def check_job(job: Job) -> None:
+    """What the field types cannot say. Raises `ConfigInvalid` with the field and the remedy."""
+    _ = job.security
+    names = [party.name for party in job.parties]
+    problem = ""
+    if len(names) < _MINIMUM_PARTIES:
+        problem = "parties: at least two"
+    elif len(set(names)) < len(names) or COORDINATOR in names:
+        problem = f"parties: names must differ and must not be '{COORDINATOR}'"
+    elif [party.role for party in job.parties].count(PartyRole.LABEL_HOLDER) != 1:
+        problem = "parties: exactly one label_holder"
+    elif job.segments and not any(party.segment_fields for party in job.parties):
+        problem = "segments: no party lists segment_fields"
+    elif job.risk and not job.plan_of(job.roles.label_holder).risk_fields:
+        problem = "risk: the label holder lists no risk_fields"
+    if problem:
+        raise ConfigInvalid("job_invalid", job=job.name, problem=problem)

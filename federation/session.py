@@ -1,0 +1,126 @@
+"""A session: how the coordinator drives the stages of one job, and how parties answer.
+
+The coordinator sends `StartStage` to all parties, relays or computes its own role, waits for every party's
+`StageFinished`, and so on to `EndSession`. A party that cannot go on sends `StageFailed`; the coordinator then sends
+`Abort` to the others. Texts in these messages come from the catalogue and never hold a value of a table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from federation.messages import Message
+
+
+class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the coordinator's Flower message gives a party so that it can join: where, with which token, for what job."""
+
+    session: str
+    relay: str
+    token: str
+    job: bytes
+    attempt: int = 1
+
+
+class Ready(Message, tag="session.ready/1"):
+    """Party -> coordinator: joined, with this version installed."""
+
+    version: str
+
+
+class StartStage(Message, tag="session.start_stage/1"):
+    """Coordinator -> party: begin stage number `stage` (from 1), called `name`."""
+
+    stage: int
+    name: str
+
+
+class StageProgress(Message, tag="session.stage_progress/1"):
+    """Party -> coordinator: `done` of `total` steps of the stage; `step` is a key into the texts."""
+
+    stage: int
+    done: int
+    total: int
+    step: str
+
+
+class StageFinished(Message, tag="session.stage_finished/1"):
+    """Party -> coordinator: the stage is done here. Traffic of the stage: bytes by peer, received messages by tag."""
+
+    stage: int
+    seconds: float
+    bytes_sent: dict[str, int]
+    bytes_received: dict[str, int]
+    received: dict[str, int]
+
+
+class StageFailed(Message, tag="session.stage_failed/1"):
+    """Party -> coordinator: cannot go on. `code` is the error's class; `texts` its message by language."""
+
+    code: str
+    texts: dict[str, str]
+
+
+class Abort(Message, tag="session.abort/1"):
+    """Coordinator -> party: the job has failed elsewhere."""
+
+    code: str
+    texts: dict[str, str]
+
+
+class EndSession(Message, tag="session.end/1"):
+    """Coordinator -> party: the job is done."""
+
+
+class MatchRelease(Message, tag="session.match_release/1"):
+    """Party -> coordinator, for the report: how its table shrank to the matched rows.
+
+    funnel: (reason, rows) from the file to the eligible rows; a count from 1 to k_min - 1 is None.
+    """
+
+    rows: int
+    eligible: int
+    matched: int
+    funnel: tuple[tuple[str, int | None], ...]
+
+
+class ClusterRelease(Message, tag="session.cluster_release/1"):
+    """Label holder -> coordinator, for the report: the chosen k, (k, stability) per candidate, iterations, inertia."""
+
+    n_clusters: int
+    stability: tuple[tuple[int, float], ...]
+    iterations: int
+    inertia: float
+
+
+class RiskRelease(Message, tag="session.risk_release/1"):
+    """Label holder -> coordinator, for the report: quality on held-out rows and what the model rests on.
+
+    importance: (party, field or "" for a partner's total, share of the gain); default_rate: per segment, None under
+    k_min rows or when the job has no segments.
+    """
+
+    train_rows: int
+    test_rows: int
+    auc_alone: float
+    ks_alone: float
+    auc_joint: float
+    ks_joint: float
+    importance: tuple[tuple[str, str, float], ...]
+    default_rate: tuple[float | None, ...]
+
+
+MESSAGES: Final = (
+    Ready,
+    StartStage,
+    StageProgress,
+    StageFinished,
+    StageFailed,
+    Abort,
+    EndSession,
+    MatchRelease,
+    ClusterRelease,
+    RiskRelease,
+)

@@ -1,0 +1,160 @@
+"""The whole error hierarchy. Each class has a stable `code`; each instance a `key` into the text catalogue.
+
+    SilhouetteError
+      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid
+      Refused           CohortTooSmall, CodeNotApproved, ProfileForbidden
+      ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
+      CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken
+
+A message names the file, the column, the party and the remedy; it never holds a row value or an identifier.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from privacy.texts import text
+
+
+class SilhouetteError(Exception):
+    """Base of all our errors. `key` names the text in the catalogue's `errors` area, `values` fill it in."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, key: str, /, **values: object) -> None:
+        self.key = key
+        self.values = values
+        super().__init__(key, values)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, language: str | None = None) -> str:
+        """The message in one language (default: the process's)."""
+        return text(f"errors.{self.key}", language=language, **self.values)
+
+
+class InputError(SilhouetteError):
+    """What a user gave cannot be used."""
+
+    code = "input_error"
+
+
+class ConfigInvalid(InputError):
+    """A job, a setting or a command line is wrong."""
+
+    code = "config_invalid"
+
+
+class SchemaMismatch(InputError):
+    """A customer table does not fit its registration."""
+
+    code = "schema_mismatch"
+
+
+class IdentifierInvalid(InputError):
+    """An identifier kind or format is unknown."""
+
+    code = "identifier_invalid"
+
+
+class Refused(SilhouetteError):
+    """A rule forbids it."""
+
+    code = "refused"
+
+
+class CohortTooSmall(Refused):
+    """Fewer subjects than `k_min` would be exposed."""
+
+    code = "cohort_too_small"
+
+
+class CodeNotApproved(Refused):
+    """A run carries application code that this node has not installed."""
+
+    code = "code_not_approved"
+
+
+class ProfileForbidden(Refused):
+    """A job asks for weaker cryptography than this node allows."""
+
+    code = "profile_forbidden"
+
+
+class ProtocolError(SilhouetteError):
+    """A peer did not follow the protocol."""
+
+    code = "protocol_error"
+
+
+class UnexpectedMessage(ProtocolError):
+    """A message came from the wrong party, in the wrong round or out of turn."""
+
+    code = "unexpected_message"
+
+
+class MessageInvalid(ProtocolError):
+    """A message cannot be decoded, is oversized, or a value is out of range."""
+
+    code = "message_invalid"
+
+
+class VersionMismatch(ProtocolError):
+    """Two parties run versions that cannot work together."""
+
+    code = "version_mismatch"
+
+
+class PeerDropped(ProtocolError):
+    """A party has gone silent."""
+
+    code = "peer_dropped"
+
+
+class DeadlinePassed(ProtocolError):
+    """A step took longer than the job allows."""
+
+    code = "deadline_passed"
+
+
+class PeerFailed(ProtocolError):
+    """A party reported a failure of its own."""
+
+    code = "peer_failed"
+
+
+class CryptoError(SilhouetteError):
+    """A cryptographic check failed."""
+
+    code = "crypto_error"
+
+
+class KeyMismatch(CryptoError):
+    """A ciphertext or message belongs to another key."""
+
+    code = "key_mismatch"
+
+
+class CiphertextInvalid(CryptoError):
+    """A number is not a valid ciphertext of this key."""
+
+    code = "ciphertext_invalid"
+
+
+class PackingOverflow(CryptoError):
+    """A value does not fit its slot."""
+
+    code = "packing_overflow"
+
+
+class SignatureInvalid(CryptoError):
+    """A frame was not signed by the party it names."""
+
+    code = "signature_invalid"
+
+
+class SealBroken(CryptoError):
+    """A sealed payload cannot be opened."""
+
+    code = "seal_broken"

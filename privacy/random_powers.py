@@ -1,0 +1,207 @@
+"""Random masks for Paillier ciphertexts, and the modular arithmetic they share with half form.
+
+A modulus m is Paillier's n for those who know the public key only, a prime factor of n for the key holder.
+A mask is a random m-th power modulo m^2: it leaves the plaintext alone.
+
+Sources.
+    Brickell, Gordon, McCurley, Wilson, EUROCRYPT 1992: powers of a fixed base by table.
+    Damgard, Jurik, Nielsen, Int. J. Inf. Security 9 (2010) 371-385: masks of half the length (`ShortMasks`).
+    Impagliazzo, Levin, Luby, STOC 1989: the leftover hash lemma (`PowerTable.uniform`).
+    Half form, value = a (1 + t m): see `privacy.paillier`.
+
+Exponents come from `secrets`. Table look-ups and GMP's arithmetic are not constant-time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from operator import getitem
+from typing import Final
+
+import gmpy2
+from gmpy2 import mpz
+
+from privacy.errors import CiphertextInvalid
+
+WINDOW_BITS: Final = 8
+"""Digits of the power table: one random byte selects one entry. Larger windows lose to cache misses."""
+
+TABLE_PAYS_FROM: Final = 128
+"""Masks under one key from which building a power table is cheaper than plain exponentiation."""
+
+STATISTICAL_BITS: Final = 64
+"""Masks that are called uniform are within statistical distance 2^-64 of it."""
+
+INDEPENDENT_BASES: Final = STATISTICAL_BITS + 4
+"""So many random elements fail to generate the group of masks with probability below 2^-64."""
+
+
+def inverses(values: Sequence[mpz], modulus: mpz) -> list[mpz]:
+    """Modular inverses of all values for the price of one and three products each.
+
+    Montgomery's trick (Math. Comp. 48 (1987), section 10.3.1). Raises `CiphertextInvalid` for a non-unit.
+    """
+    prefixes = []
+    running = mpz(1)
+    for value in values:
+        prefixes.append(running)
+        running = running * value % modulus
+    try:
+        suffix = gmpy2.invert(running, modulus)
+    except ZeroDivisionError:
+        raise CiphertextInvalid("ciphertext_not_a_unit") from None
+    results = []
+    for value, prefix in zip(reversed(values), reversed(prefixes), strict=True):
+        results.append(suffix * prefix % modulus)
+        suffix = suffix * value % modulus
+    results.reverse()
+    return results
+
+
+def split(values: Sequence[mpz], modulus: mpz) -> tuple[list[mpz], list[mpz]]:
+    """Lists a, t in [0, modulus) with value = a (1 + t modulus) modulo modulus^2.
+
+    Raises `CiphertextInvalid` for a value that is no unit.
+    """
+    quotients, halves = [], []
+    for value in values:
+        quotient, half = gmpy2.f_divmod(value, modulus)
+        quotients.append(quotient)
+        halves.append(half)
+    pairs = zip(quotients, inverses(halves, modulus), strict=True)
+    return halves, [quotient * inverse % modulus for quotient, inverse in pairs]
+
+
+def join(a: mpz, t: mpz, modulus: mpz, modulus_squared: mpz) -> mpz:
+    """a (1 + t modulus) mod modulus^2, with one half-size product instead of a full one."""
+    return (a + modulus * (a % modulus * t % modulus)) % modulus_squared
+
+
+def product(values: Iterable[mpz], modulus: mpz) -> mpz:
+    """The product of all values modulo `modulus`."""
+    factors = iter(values)
+    result = next(factors, mpz(1)) % modulus
+    for factor in factors:
+        result = result * factor % modulus
+    return result
+
+
+class PowerTable:
+    """Random products of powers of fixed bases modulo modulus^2, by table look-up in half form.
+
+    A base fills `rows_per_base` rows: row j holds base^(256^j d) for every digit d, as a (half) and t. A mask
+    costs one half-size product and one addition per row, and one random byte selects the digit. So every base
+    gets an independent exponent, uniform in [0, 256^rows_per_base).
+    """
+
+    def __init__(self, bases: Iterable[mpz], modulus: mpz, rows_per_base: int) -> None:
+        self._modulus, self._modulus_squared = modulus, modulus * modulus
+        width = 1 << WINDOW_BITS
+        entries = []
+        for base in bases:
+            step = base
+            for _ in range(rows_per_base):
+                power = mpz(1)
+                for _ in range(width):
+                    entries.append(power)
+                    power = power * step % self._modulus_squared
+                step = power
+        halves, twists = split(entries, modulus)
+        starts = range(0, len(entries), width)
+        self._halves = [halves[at : at + width] for at in starts]
+        self._twists = [twists[at : at + width] for at in starts]
+
+    @classmethod
+    def uniform(cls, modulus: mpz) -> PowerTable:
+        """A table whose masks are nearly uniform in G, the modulus-th powers modulo modulus^2.
+
+        The bases are independent and uniform in G, and the H random bits of a mask exceed log2 |G| by
+        128 = 2 STATISTICAL_BITS. Two exponent vectors give the same product for a fraction 1 / |G| of all
+        bases, unless their differences all share a factor with |G|. But for that exception the map is
+        universal, and the leftover hash lemma puts a mask, given the table, within
+        sqrt(|G| / 2^H) / 2 <= 2^-65 of uniform.
+        The exception counts where the bases do not generate G; a prime k has at most k + 1 subgroups of
+        index k in G (n has two prime factors), each holding B random bases with probability k^-B: together
+        below 2^-64 from 68 bases on. (Moduli too short for so many are for tests.)
+        """
+        rows = exponent_bytes(modulus.bit_length() + 2 * STATISTICAL_BITS)
+        rows_per_base = max(1, rows // INDEPENDENT_BASES)
+        bases = [random_power(modulus) for _ in range(-(-rows // rows_per_base))]
+        return cls(bases, modulus, rows_per_base)
+
+    def mask(self, messages: Sequence[mpz]) -> list[mpz]:
+        """mask (1 + message modulus) mod modulus^2 for every message, a fresh mask each."""
+        modulus, modulus_squared = self._modulus, self._modulus_squared
+        rows = len(self._halves)
+        results = []
+        for message in messages:
+            digits = secrets.token_bytes(rows)
+            a = product(map(getitem, self._halves, digits), modulus_squared)
+            t = sum(map(getitem, self._twists, digits), message)
+            results.append(join(a, t, modulus, modulus_squared))
+        return results
+
+
+def exponent_bytes(exponent_bits: int) -> int:
+    """Table rows for an exponent of at least `exponent_bits` bits."""
+    return -(-exponent_bits // WINDOW_BITS)
+
+
+def random_power(modulus: mpz) -> mpz:
+    """x^modulus mod modulus^2 for a uniform unit x: exactly uniform in the group of these powers."""
+    unit = secrets.randbelow(int(modulus) - 1) + 1
+    return gmpy2.powmod(unit, modulus, modulus * modulus)
+
+
+class Masks:
+    """Uniform masks modulo modulus^2: by exponentiation at first, by table once demand is worth it."""
+
+    def __init__(self, modulus: mpz) -> None:
+        self._modulus = modulus
+        self._table: PowerTable | None = None
+        self._demand = 0
+
+    def mask(self, messages: Sequence[mpz]) -> list[mpz]:
+        """mask (1 + message modulus) mod modulus^2 for every message, a fresh mask each."""
+        self._demand += len(messages)
+        if self._table is None:
+            if self._demand < TABLE_PAYS_FROM:
+                return self.mask_singly(messages)
+            self._table = self._tabulate()
+        return self._table.mask(messages)
+
+    def mask_singly(self, messages: Sequence[mpz]) -> list[mpz]:
+        """The same without a table."""
+        modulus = self._modulus
+        square = modulus * modulus
+        return [self._draw() * (1 + modulus * (message % modulus)) % square for message in messages]
+
+    def _draw(self) -> mpz:
+        return random_power(self._modulus)
+
+    def _tabulate(self) -> PowerTable:
+        return PowerTable.uniform(self._modulus)
+
+
+class ShortMasks(Masks):
+    """DJN masks: (h^n)^s with h = -y^2 mod n for one random y, s of half the bits of n."""
+
+    def __init__(self, modulus: mpz) -> None:
+        super().__init__(modulus)
+        self._rows = exponent_bytes((modulus.bit_length() + 1) // 2)
+        self._base: mpz | None = None
+
+    def _draw(self) -> mpz:
+        exponent = secrets.randbits(self._rows * WINDOW_BITS)
+        return gmpy2.powmod(self._fixed_base(), exponent, self._modulus * self._modulus)
+
+    def _tabulate(self) -> PowerTable:
+        return PowerTable([self._fixed_base()], self._modulus, self._rows)
+
+    def _fixed_base(self) -> mpz:
+        if self._base is None:
+            n = self._modulus
+            y = secrets.randbelow(int(n) - 1) + 1
+            self._base = gmpy2.powmod(n - y * y % n, n, n * n)
+        return self._base

@@ -1,0 +1,129 @@
+"""`silhouette`: what a coordinator's operator and a modeller type. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from privacy.errors import InputError, Refused, SilhouetteError
+from privacy.texts import text
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=text("server.help"))
+out = Console()
+problems = Console(stderr=True)
+
+HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]
+JsonOption = Annotated[bool, typer.Option("--json", help=text("server.option_json"))]
+
+EXIT_CODES: dict[type[SilhouetteError], int] = {InputError: 2, Refused: 3}
+"""Exit status by error family; any other of our errors is 1."""
+INTERRUPTED = 130
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+@app.command(help=text("server.help_init"))
+def init(
+    home: HomeOption,
+    public_name: Annotated[str, typer.Option(help=text("server.option_public_name"))],
+    host: Annotated[str, typer.Option(help=text("server.option_host"))] = "0.0.0.0",  # noqa: S104
+    port: Annotated[int, typer.Option(min=0, max=65535, help=text("server.option_port"))] = 8440,
+) -> None:
+    from server.home import CoordinatorHome
+
+    created = CoordinatorHome.create(home, host, port, public_name)
+    out.print(text("server.initialised", home=home, roster=created.roster_file))
+
+
+@app.command(help=text("server.help_enrol"))
+def enrol(home: HomeOption, enrolment: Path) -> None:
+    from federation.roster import Enrolment, from_json
+    from privacy.errors import ConfigInvalid
+    from privacy.sealing import PublicIdentity
+    from server.home import CoordinatorHome
+
+    if not enrolment.exists():
+        raise ConfigInvalid("file_missing", file=enrolment)
+    coordinator = CoordinatorHome.open(home)
+    party = from_json(enrolment.read_bytes(), Enrolment, str(enrolment))
+    coordinator.enrol(party)
+    fingerprint = PublicIdentity.from_text(party.identity).fingerprint
+    out.print(
+        text("server.enrolled", name=party.name, fingerprint=fingerprint, roster=coordinator.roster_file)
+    )
+
+
+@app.command(help=text("server.help_serve"))
+def serve(home: HomeOption) -> None:
+    from server.home import CoordinatorHome
+    from server.service import serve as serve_home
+
+    coordinator = CoordinatorHome.open(home)
+    asyncio.run(serve_home(coordinator, lambda url: out.print(text("server.serving", url=url))))
+
+
+@app.command(help=text("server.help_status"))
+def status(home: HomeOption, as_json: JsonOption = False) -> None:
+    from server.flower import FlowerControl
+    from server.home import CoordinatorHome
+
+    coordinator = CoordinatorHome.open(home)
+    running, roster = coordinator.running, coordinator.roster
+    nodes = FlowerControl(coordinator).node_status() if running else {}
+    parties = {
+        party.name: nodes.get(running.node_ids.get(party.name, 0), "offline") if running else "unknown"
+        for party in roster.parties
+    }
+    state = {"serving": running is not None, "url": roster.url, "parties": parties}
+    if as_json:
+        print_json(state)
+        return
+    out.print(text("server.serving" if running else "server.not_serving", url=roster.url))
+    for name, party_status in parties.items():
+        out.print(f"{name}: {party_status}")
+
+
+@app.command(help=text("server.help_run"))
+def run(
+    job: Path,
+    home: Annotated[Path | None, typer.Option("--home", help=text("server.option_running_home"))] = None,
+    into: Annotated[Path | None, typer.Option(help=text("server.option_into"))] = None,
+) -> None:
+    from server.running import run_job
+
+    raise typer.Exit(run_job(job, home, into, out))
+
+
+@app.command(help=text("server.help_demo"))
+def demo(
+    size: Annotated[str, typer.Option(help=text("server.option_size"))] = "24k",
+    into: Annotated[Path, typer.Option(help=text("server.option_into"))] = Path("demo"),
+) -> None:
+    from server.running import run_demo
+
+    raise typer.Exit(run_demo(size, into, out))
+
+
+def main() -> None:
+    """Entry point: our errors become one clear line and an exit status."""
+    # A terminated command stops its processes just as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        app(standalone_mode=False)
+    except SilhouetteError as error:
+        problems.print(f"[red]{text('server.error')}[/red] {error.render()}", soft_wrap=True)
+        code = next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1)
+        sys.exit(code)
+    except KeyboardInterrupt:
+        problems.print(text("server.interrupted"))
+        sys.exit(INTERRUPTED)

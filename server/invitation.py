@@ -1,0 +1,125 @@
+"""How the driver reaches parties: a Flower message invites them, a relay session carries the frames."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import httpx
+import msgspec
+from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from federation.jobs import Deadlines
+from federation.messages import COORDINATOR
+from federation.roster import Roster
+from federation.session import Offer
+from federation.transport import HttpTransport, Transport
+from privacy.errors import PeerDropped
+
+FLOWER_TTL_SECONDS: Final = 12 * 3600.0
+FLOWER_CLOSE_SECONDS: Final = 15.0
+
+
+class Invitation(Protocol):
+    """How parties are asked to join a session (over Flower, or in process)."""
+
+    def send(self, offers: Mapping[str, Offer]) -> None: ...
+
+    def refusals(self) -> dict[str, str]:
+        """Parties whose ClientApp ended with an error, and its reason."""
+        ...
+
+    def wait_closed(self) -> None: ...
+
+
+class RelayControl(Protocol):
+    """The driver's side of the relay."""
+
+    session: str
+    url: str
+
+    def open(self, tokens: Mapping[str, str]) -> Transport: ...
+
+    def idle(self) -> dict[str, tuple[float | None, str]]:
+        """Seconds since each party last called (None: never), and what it said it was doing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class FlowerInvitation:
+    """One Flower message per party opens the session."""
+
+    def __init__(self, grid: Grid, node_ids: Mapping[str, int], deadlines: Deadlines) -> None:
+        self._grid = grid
+        self._node_ids = node_ids
+        self._deadlines = deadlines
+        self._waiting: dict[str, str] = {}
+
+    def send(self, offers: Mapping[str, Offer]) -> None:
+        """Wait until every party's SuperNode is online, then push. Raises `PeerDropped` naming who is not."""
+        give_up = time.monotonic() + self._deadlines.join
+        while missing := self._offline(offers):
+            if time.monotonic() > give_up:
+                raise PeerDropped("party_offline", party=", ".join(missing))
+            time.sleep(0.3)
+        for party, offer in offers.items():
+            data = msgspec.msgpack.encode(offer)
+            array = Array(dtype="uint8", shape=(len(data),), stype="raw", data=data)
+            message = Message(
+                RecordDict({"offer": ArrayRecord({"offer": array})}),
+                self._node_ids[party],
+                "train.session",
+                ttl=FLOWER_TTL_SECONDS,
+            )
+            (message_id,) = self._grid.push_messages([message])
+            self._waiting[message_id] = party
+
+    def _offline(self, parties: Mapping[str, object]) -> list[str]:
+        online = set(self._grid.get_node_ids())
+        return [party for party in parties if self._node_ids.get(party) not in online]
+
+    def refusals(self) -> dict[str, str]:
+        found = {}
+        for reply in self._grid.pull_messages(list(self._waiting)):
+            party = self._waiting.pop(reply.metadata.reply_to_message_id, "?")
+            if reply.has_error():
+                found[party] = reply.error.reason
+        return found
+
+    def wait_closed(self) -> None:
+        """Let the parties' Flower replies arrive, so that their SuperNodes are free for the next job."""
+        give_up = time.monotonic() + FLOWER_CLOSE_SECONDS
+        while self._waiting and time.monotonic() < give_up:
+            self.refusals()
+            time.sleep(0.2)
+
+
+class RelayAdmin:
+    """The relay behind the coordinator's own public port, opened with the driver's secret."""
+
+    def __init__(self, settings: Settings, roster: Roster, secret: str, session: str) -> None:
+        self.session = session
+        self.url = roster.url
+        self._certificate = roster.certificate
+        self._path = f"{roster.url}/relay/{session}"
+        self._http = httpx.Client(
+            verify=ssl.create_default_context(cadata=roster.certificate),
+            headers={"authorization": f"Bearer {secret}"},
+            trust_env=False,
+        )
+
+    def open(self, tokens: Mapping[str, str]) -> Transport:
+        self._http.put(self._path, json=dict(tokens)).raise_for_status()
+        return HttpTransport(self.url, self._certificate, self.session, COORDINATOR, tokens[COORDINATOR])
+
+    def idle(self) -> dict[str, tuple[float | None, str]]:
+        status = self._http.get(f"{self._path}/status").raise_for_status().json()
+        return {party: (item["idle_seconds"], item["state"]) for party, item in status.items()}
+
+    def close(self) -> None:
+        self._http.delete(self._path)
+        self._http.close()

@@ -1,0 +1,115 @@
+"""The session relay: mailboxes in memory, one per party and session. It sees sizes and routing, nothing else.
+
+A frame stays in its mailbox until the recipient confirms it; a send that is repeated (same number) is accepted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_WAITING_BYTES: Final = 2 << 30
+"""What one mailbox may hold before the relay refuses more."""
+
+
+class RelayRefused(Exception):
+    """Wrong session, party or token, or a mailbox that is full. Says no more, so that nothing can be probed."""
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """What waits for one party, and what the relay knows of it."""
+
+    token: str
+    frames: deque[tuple[int, bytes]] = field(default_factory=deque)
+    delivered: int = 0
+    waiting_bytes: int = 0
+    last_number: int = 0
+    last_seen: float | None = None
+    state: str = ""
+    state_since: float = 0.0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class PartyStatus:
+    """One party as the relay sees it: seconds since it last called (None: never), and what it says it does."""
+
+    idle_seconds: float | None
+    state: str
+    state_seconds: float
+    waiting_frames: int
+
+
+class Relay:
+    """All open sessions."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, dict[str, Mailbox]] = {}
+
+    def open(self, session: str, tokens: dict[str, str]) -> None:
+        """Make a mailbox per party; `tokens` are their bearer tokens for this session."""
+        self._sessions[session] = {party: Mailbox(token) for party, token in tokens.items()}
+
+    def close(self, session: str) -> None:
+        """Forget the session; parties that still wait learn that it is gone."""
+        for box in self._sessions.pop(session, {}).values():
+            box.arrived.set()
+
+    def put(self, session: str, sender: str, token: str, recipient: str, number: int, frame: bytes) -> None:
+        """Accept one frame. Raises `RelayRefused`."""
+        own = self.enter(session, sender, token)
+        box = self._sessions[session].get(recipient)
+        if box is None or box.waiting_bytes + len(frame) > MAX_WAITING_BYTES:
+            raise RelayRefused
+        if number <= own.last_number:
+            return
+        own.last_number = number
+        box.frames.append((box.delivered + len(box.frames) + 1, frame))
+        box.waiting_bytes += len(frame)
+        box.arrived.set()
+
+    async def take(
+        self, session: str, party: str, token: str, confirmed: int, state: str, wait_seconds: float
+    ) -> tuple[int, bytes] | None:
+        """The next frame after number `confirmed`, or None when none comes in time. Raises `RelayRefused`."""
+        box = self.enter(session, party, token)
+        if state != box.state:
+            box.state, box.state_since = state, time.monotonic()
+        while box.frames and box.frames[0][0] <= confirmed:
+            box.delivered, frame = box.frames.popleft()
+            box.waiting_bytes -= len(frame)
+        if not box.frames:
+            box.arrived.clear()
+            try:
+                await asyncio.wait_for(box.arrived.wait(), wait_seconds)
+            except TimeoutError:
+                return None
+            if session not in self._sessions:
+                raise RelayRefused
+        return box.frames[0] if box.frames else None
+
+    def status(self, session: str) -> dict[str, PartyStatus]:
+        """Every party of one session."""
+        now = time.monotonic()
+        return {
+            party: PartyStatus(
+                None if box.last_seen is None else now - box.last_seen,
+                box.state,
+                now - box.state_since if box.state_since else 0.0,
+                len(box.frames),
+            )
+            for party, box in self._sessions.get(session, {}).items()
+        }
+
+    def enter(self, session: str, party: str, token: str) -> Mailbox:
+        """The party's own mailbox, when the token is right. Raises `RelayRefused`."""
+        box = self._sessions.get(session, {}).get(party)
+        if box is None or not hmac.compare_digest(box.token.encode(), token.encode()):
+            raise RelayRefused
+        box.last_seen = time.monotonic()
+        return box

@@ -1,0 +1,89 @@
+"""Pictures of the page: inline SVG without scripts, coloured by the page's style sheet, each with an alternative text.
+
+Bars carry no text of their own: they stand beside the number in a table cell, so labels of any length wrap, can be
+copied and are read aloud as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+from typing import Final
+
+from markupsafe import Markup
+
+_HEAT_STEPS: Final = (1.05, 1.2, 1.5)
+"""Ratios to the overall mean from which a cell gets a light, middle or strong colour."""
+
+_WIDTH: Final = 360
+_HEIGHT: Final = 132
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 14, 20, 26
+
+
+def bar(value: float | None, full: float | None, label: str, kind: str = "main", start: float = 0.0) -> Markup:
+    """A horizontal bar: `value` between `start` and `full`; nothing is drawn for None.
+
+    kind: `main`, `soft` (excluded, baseline) or `open` (comparison), told apart by fill and outline.
+    """
+    if value is None or not full or full <= start:
+        return Markup("")
+    width = 100 * min(max((value - start) / (full - start), 0.0), 1.0)
+    if value > start:
+        width = max(width, 0.6)  # a bar that exists can be seen
+    return Markup(
+        '<svg class="bar {}" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect class="track" width="100" height="10"/><rect class="fill" width="{}" height="10"/></svg>'
+    ).format(kind, label, f"{width:.2f}")
+
+
+def stability(points: Sequence[tuple[int, float]], chosen: int, label: str) -> Markup:
+    """Stability (0 to 1) per number of segments, the chosen one marked."""
+    if len(points) < 2:
+        return Markup("")
+    low = min(0.0, *(value for _, value in points))
+    step = (_WIDTH - _LEFT - _RIGHT) / (len(points) - 1)
+    height = _HEIGHT - _TOP - _BOTTOM
+
+    def place(number: int, value: float) -> tuple[str, str]:
+        return f"{_LEFT + number * step:.1f}", f"{_TOP + height * (1 - (value - low) / (1 - low)):.1f}"
+
+    places = [place(number, value) for number, (_, value) in enumerate(points)]
+    grid = Markup("").join(
+        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" class="end">{}</text>').format(
+            _LEFT, _WIDTH - _RIGHT, y, y, _LEFT - 10, float(y) + 4, tick
+        )
+        for tick, y in ((name, place(0, value)[1]) for name, value in (("0", 0.0), ("0.5", 0.5), ("1", 1.0)))
+    )
+    marks = Markup("").join(
+        Markup(
+            '<circle class="{}" cx="{}" cy="{}" r="{}"/><text x="{}" y="{}" class="{}">{}</text>'
+            '<text x="{}" y="{}" class="value {}">{}</text>'
+        ).format(
+            "chosen" if k == chosen else "point",
+            x,
+            y,
+            6 if k == chosen else 3.5,
+            x,
+            _HEIGHT - 6,
+            "strong" if k == chosen else "tick",
+            f"k={k}",
+            x,
+            float(y) - 10,
+            "strong" if k == chosen else "tick",
+            f"{value:.2f}",
+        )
+        for (k, value), (x, y) in zip(points, places, strict=True)
+    )
+    line = " ".join(f"{x},{y}" for x, y in places)
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}<polyline points="{}"/>{}</svg>'
+    ).format(_WIDTH, _HEIGHT, label, grid, line, marks)
+
+
+def heat(index: float | None) -> str:
+    """The style class of a heat table cell: `h0` about average, up to `above3` and `below3`."""
+    if index is None:
+        return "h0"
+    ratio = max(index, 1.0) / 100
+    level = sum(abs(log2(ratio)) >= log2(step) for step in _HEAT_STEPS)
+    return "h0" if not level else f"{'above' if ratio > 1 else 'below'}{level}"

@@ -1,0 +1,213 @@
+"""Running jobs: at a serving coordinator, or in a rehearsal with everything started on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from federation.children import program
+from federation.jobs import Job
+from privacy.errors import ConfigInvalid, PeerFailed
+from privacy.texts import current_language, text
+from server.flower import FINISHED, FlowerControl, build_bundle
+from server.home import CoordinatorHome
+from server.jobfile import JobFile, read_job_file
+from server.local import LocalFederation
+from server.records import JobRecord, Outcome
+from server.report import build_report, print_report, write_report
+
+POLL_SECONDS: Final = 0.2
+START_SECONDS: Final = 60.0
+"""Flower starts the ServerApp within a few seconds; after this long it never will."""
+FLOWER_POLLS: Final = 10
+"""Flower itself is asked about the run only at every tenth look."""
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+
+class SubmittedJob:
+    """One job that a coordinator runs."""
+
+    def __init__(self, home: CoordinatorHome, job: Job) -> None:
+        if home.running is None:
+            raise ConfigInvalid("not_serving", folder=home.folder)
+        self.record = JobRecord.create(home, job)
+        self._control = FlowerControl(home)
+        self._run_id = self._control.start(build_bundle(), self.record.job_id)
+
+    def follow(self, on_event: OnEvent) -> Outcome:
+        """Report events as they come, until the job has ended."""
+        seen, polls = 0, 0
+        give_up = time.monotonic() + START_SECONDS
+        while True:
+            for event in self.record.events(after=seen):
+                seen += 1
+                on_event(event)
+            outcome = self.record.outcome
+            if outcome is not None:
+                return outcome
+            if not seen and time.monotonic() > give_up:
+                self._control.stop(self._run_id)
+                self.record.fail(PeerFailed("run_not_started", seconds=START_SECONDS))
+            polls += 1
+            if polls % FLOWER_POLLS == 0:
+                self._check_run()
+            time.sleep(POLL_SECONDS)
+
+    def _check_run(self) -> None:
+        """The ServerApp writes the outcome; if Flower ended it without one, that is the outcome."""
+        status, _, details = self._control.status(self._run_id)
+        if status == FINISHED and self.record.outcome is None:
+            self.record.fail(PeerFailed("run_ended_early", details=details or "-"))
+
+    def interrupt(self) -> None:
+        """Stop the run, and say so in the record."""
+        self._control.stop(self._run_id)
+        if self.record.outcome is None:
+            self.record.fail(PeerFailed("job_interrupted"))
+
+
+SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
+MINIMUM_PEOPLE: Final = 300
+
+
+class Display:
+    """Progress bars: one per stage, moved by the slowest party's notes."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        self._task = self._progress.add_task(text("server.waiting"), total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event of the job."""
+        if self._task is None:
+            return
+        match event["event"]:
+            case "joined":
+                self._progress.console.print(text("server.joined", party=event["party"]))
+            case "stage_started":
+                self._finish()
+                name = text(f"server.stage.{event['stage']}")
+                self._task = self._progress.add_task(f"{event['number']}/{event['of']} {name}", total=None)
+            case "progress" if event["total"]:
+                self._progress.update(self._task, completed=event["done"], total=event["total"])
+            case "stage_finished" | "job_done" | "job_failed":
+                self._finish()
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            task = next(task for task in self._progress.tasks if task.id == self._task)
+            self._progress.update(self._task, completed=task.total or 1, total=task.total or 1)
+            self._progress.stop_task(self._task)
+
+
+def run_job(file: Path, home: Path | None, into: Path | None, console: Console) -> int:
+    """Run a job file to its report; returns the exit status."""
+    job_file = read_job_file(file)
+    started = time.monotonic()
+    if home is not None:
+        outcome, session = _submit(CoordinatorHome.open(home), job_file.job, console)
+        folder = into or Path("runs") / job_file.name
+        return _conclude(job_file.job, outcome, None, started, folder, console)
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    folder = into or Path("runs") / job_file.name / moment
+    return _rehearse(job_file, file, folder / f"federation-{moment}", folder, started, console)
+
+
+def run_demo(size: str, into: Path, console: Console) -> int:
+    """The whole product on synthetic customers; returns the exit status."""
+    people = SIZES.get(size) or (int(size) if size.isdecimal() else 0)
+    if people < MINIMUM_PEOPLE:
+        raise ConfigInvalid("size_unknown")
+    started = time.monotonic()
+    into.mkdir(parents=True, exist_ok=True)
+    world, federation = into / "world", into / "federation"
+    for leftover in (world, federation):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with console.status(text("server.making_world")):
+        command = (program("silhouette-node"), "sample", "world", str(world), "--people", str(people))
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    file = world / "job.toml"
+    return _rehearse(read_job_file(file), file, federation, into, started, console)
+
+
+def _rehearse(
+    job_file: JobFile, source: Path, federation: Path, folder: Path, started: float, console: Console
+) -> int:
+    """Run a job on this machine, with a coordinator and nodes of its own."""
+    local = LocalFederation(federation, job_file, source)
+    with console.status(text("server.starting", count=len(job_file.party))):
+        local.start()
+    try:
+        outcome, session = _submit(local.coordinator, job_file.job, console)
+        compare = None
+        if outcome.status == "done":
+            with console.status(text("server.comparing")):
+                compare = local.compare(session)
+    finally:
+        local.stop()
+    return _conclude(job_file.job, outcome, compare, started, folder, console)
+
+
+def _submit(home: CoordinatorHome, job: Job, console: Console) -> tuple[Outcome, str]:
+    submitted = SubmittedJob(home, job)
+    session = ""
+
+    def show(event: dict[str, Any]) -> None:
+        nonlocal session
+        session = event.get("session", session)
+        display.show(event)
+
+    with Display(console) as display:
+        try:
+            outcome = submitted.follow(show)
+        except KeyboardInterrupt:
+            submitted.interrupt()
+            raise
+    return outcome, session
+
+
+def _conclude(
+    job: Job, outcome: Outcome, compare: dict[str, Any] | None, started: float, folder: Path, console: Console
+) -> int:
+    """Write and print the report of a job that is done, or say why it failed."""
+    if outcome.status != "done":
+        console.print(f"[red]{text('server.failed')}[/red] {outcome.texts[current_language()]}", soft_wrap=True)
+        return 1
+    seconds = {"total": round(time.monotonic() - started, 1)}
+    report = build_report(job, outcome.result, compare, seconds)
+    folder.mkdir(parents=True, exist_ok=True)
+    _, page = write_report(report, folder)
+    print_report(report, console)
+    console.print(text("server.report_written", page=page))
+    return 0

@@ -1,0 +1,164 @@
+"""`silhouette serve`: SuperLink and SuperExec on loopback, the public port in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import httpx
+import uvicorn
+
+from federation.children import Child, program, stop_all
+from privacy.errors import ConfigInvalid
+from server.flower import FlowerControl
+from server.home import HOME_VARIABLE, CoordinatorHome, Running
+from server.web import create_app
+
+START_SECONDS: Final = 60.0
+ROSTER_POLL_SECONDS: Final = 2.0
+WATCH_SECONDS: Final = 1.0
+
+
+def flower_environment(home: CoordinatorHome) -> dict[str, str]:
+    """What Flower's programs get from us: no telemetry, no update check, their files inside our home."""
+    return {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_HOME": str(home.folder / "flower"),
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+        HOME_VARIABLE: str(home.folder.resolve()),
+    }
+
+
+def flower_programs(home: CoordinatorHome) -> list[Child]:
+    """SuperLink (state in memory: nothing of a job stays on disk) and SuperExec, both on loopback."""
+    port = str(home.settings.superlink_port)
+    secret = ("--superexec-auth-secret-file", str(home.superexec_secret_file))
+    superlink = (
+        program("flower-superlink"),
+        "--ssl-certfile",
+        str(home.loopback_certificate_file),
+        "--ssl-keyfile",
+        str(home.loopback_key_file),
+        "--ssl-ca-certfile",
+        str(home.loopback_certificate_file),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--isolation",
+        "process",
+        "--enable-supernode-auth",
+        "--disable-runtime-dependency-installation",
+        *secret,
+    )
+    superexec = (
+        program("flower-superexec"),
+        "--root-certificates",
+        str(home.loopback_certificate_file),
+        "--runtime-api-address",
+        f"127.0.0.1:{port}",
+        "--parent-pid",
+        str(os.getpid()),
+        *secret,
+    )
+    logs = home.folder / "logs"
+    environment = flower_environment(home)
+    return [
+        Child(superlink, logs / "superlink.log", environment),
+        Child(superexec, logs / "superexec.log", environment),
+    ]
+
+
+async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
+    """Serve until cancelled. `on_ready` is called with the public URL once nodes can join."""
+    if home.running is not None:
+        raise ConfigInvalid("already_serving", folder=home.folder)
+    settings = home.settings
+    children = flower_programs(home)
+    superlink = f"https://127.0.0.1:{settings.superlink_port}"
+    trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
+    app = create_app(superlink, trust, home.relay_secret)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=home.certificate_file,
+        ssl_keyfile=home.tls_key_file,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    try:
+        for child in children:
+            child.start()
+        await _wait_for_superlink(superlink, trust, children)
+        async with _registrar(home):
+            task = asyncio.create_task(server.serve())
+            while not server.started:
+                if task.done():
+                    raise ConfigInvalid("port_taken", port=settings.port)
+                await asyncio.sleep(0.05)
+            on_ready(home.roster.url)
+            while not task.done():
+                await asyncio.wait({task}, timeout=WATCH_SECONDS)
+                _revive(children)
+            await task
+    finally:
+        home.write_running(None)
+        stop_all(children)
+
+
+def _revive(children: list[Child]) -> None:
+    """Start SuperExec again if it ended. SuperLink's memory is gone when it ends, and with it every run."""
+    superlink, superexec = children
+    if superlink.exit_code is not None:
+        raise ConfigInvalid("superlink_failed")
+    if superexec.exit_code is not None:
+        superexec.start()
+
+
+async def _wait_for_superlink(url: str, trust: ssl.SSLContext, children: list[Child]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    async with httpx.AsyncClient(verify=trust, trust_env=False) as client:
+        while time.monotonic() < deadline and all(child.exit_code is None for child in children):
+            with contextlib.suppress(httpx.TransportError):
+                await client.get(url)
+                return
+            await asyncio.sleep(0.1)
+    raise ConfigInvalid("superlink_failed")
+
+
+@contextlib.asynccontextmanager
+async def _registrar(home: CoordinatorHome) -> AsyncIterator[None]:
+    """Register every enrolled party with SuperLink, now and when the roster grows."""
+    control = FlowerControl(home)
+    known: dict[str, int] = {}
+
+    def register_new() -> None:
+        for party in home.roster.parties:
+            if party.flower_key not in known:
+                known[party.flower_key] = control.register(party.flower_key)
+        node_ids = {party.name: known[party.flower_key] for party in home.roster.parties}
+        home.write_running(Running(os.getpid(), node_ids))
+
+    async def watch() -> None:
+        seen = home.roster
+        while True:
+            await asyncio.sleep(ROSTER_POLL_SECONDS)
+            if home.roster != seen:
+                seen = home.roster
+                await asyncio.to_thread(register_new)
+
+    await asyncio.to_thread(register_new)
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
