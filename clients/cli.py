@@ -143,7 +143,9 @@ def start(
         _join(home, federation)
     node = NodeHome.open(home)
     logging.basicConfig(
-        filename=node.folder / "logs" / "node.log", level=logging.WARNING, format="%(asctime)s %(name)s %(message)s"
+        filename=node.folder / "logs" / "node.log",
+        level=logging.WARNING,
+        format="%(asctime)s %(name)s %(message)s",
     )
     stopped = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):

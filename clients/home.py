@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import tomli_w
@@ -144,7 +144,7 @@ def read_toml(file: Path, kind: type[_T]) -> _T:
         raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
 
 
-def _without_nothing(value: object) -> object:
+def _without_nothing(value: Any) -> Any:
     """TOML has no null: leave such keys out."""
     if isinstance(value, dict):
         return {key: _without_nothing(item) for key, item in value.items() if item is not None}

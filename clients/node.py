@@ -78,9 +78,7 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
     write_private(secret_file, secret)
     child = supernode(home, port, secret_file)
     connect = connect_http(home)
-    worker = Worker(
-        f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code
-    )
+    worker = Worker(f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code)
     thread = threading.Thread(target=worker.run, name="worker", daemon=True)
     try:
         child.start()

@@ -209,7 +209,9 @@ class PartySession:
             return
         releases = stage.finish()
         self._send([Outgoing(COORDINATOR, release) for release in releases], self._number)
-        finished = self._counted.difference(self._endpoint, self._number, time.monotonic() - self._stage_started)
+        finished = self._counted.difference(
+            self._endpoint, self._number, time.monotonic() - self._stage_started
+        )
         self._send([Outgoing(COORDINATOR, finished)], self._number)
         self._stage = None
 
@@ -232,7 +234,9 @@ class PartySession:
         """Tell the coordinator why this party stops, if it still listens."""
         texts = {language: error.render(language) for language in LANGUAGES}
         with contextlib.suppress(Exception):
-            self._send([Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number)
+            self._send(
+                [Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number
+            )
 
 
 @dataclass(frozen=True, slots=True)

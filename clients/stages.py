@@ -7,7 +7,6 @@ under `job/<session>/`; what a party may read of its own customers goes to `resu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -108,7 +107,8 @@ class StageContext:
 class PartyStage(Protocol):
     """A role, and what to do with its result."""
 
-    role: Role
+    @property
+    def role(self) -> Role: ...
 
     def finish(self) -> list[Message]:
         """Keep the result; returns what is released to the coordinator for the report."""
@@ -139,9 +139,9 @@ class MatchStage:
         handle = {"rows": aligned.rows.tobytes(), "subject_refs": aligned.subject_refs.tobytes()}
         self._context.keep("handle", msgspec.msgpack.encode(handle))
         first, *excluded, last = table.funnel
+        # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.
         counts = np.array([step.rows for step in excluded], dtype=np.int64)
-        # Rows and eligible rows are shown, so the exclusions' sum is known: never hide only one of them.
-        hidden = hidden_totals(counts, self._context.job.security.k_min) & (counts > 0)
+        hidden = hidden_totals(counts, self._context.job.security.k_min).tolist()
         funnel = tuple(
             (step.reason, None if hide else step.rows) for step, hide in zip(excluded, hidden, strict=True)
         )
@@ -182,9 +182,7 @@ class SegmentsStage:
                 profile=job.security,
             )
         else:
-            self.role = kmeans.FeatureHolder(
-                job.roles, standardized, options=options, profile=job.security
-            )
+            self.role = kmeans.FeatureHolder(job.roles, standardized, options=options, profile=job.security)
 
     def finish(self) -> list[Message]:
         found, context = self.role.result, self._context
@@ -268,6 +266,7 @@ class ScoreStage:
         if len(test) < context.job.security.k_min:
             raise CohortTooSmall("test_rows_small", k_min=context.job.security.k_min)
         alone = self._scores_alone(label, train)
+        context.keep("scores", scores.tobytes())
         write_results(context, scores=scores, scores_alone=alone)
         return [
             control.RiskRelease(
@@ -302,22 +301,24 @@ class ScoreStage:
             return ()
         n_segments = int(segments.max()) + 1
         cells = np.bincount(segments * 2 + label, minlength=2 * n_segments).reshape(n_segments, 2)
-        hidden = hidden_cells(cells, self._context.job.security.k_min).any(axis=1)
+        hidden = hidden_cells(cells, self._context.job.security.k_min)
         return tuple(
-            None if hide else float(bad / (good + bad))
-            for (good, bad), hide in zip(cells, hidden, strict=True)
+            None if any(hide) else bad / (good + bad)
+            for (good, bad), hide in zip(cells.tolist(), hidden.tolist(), strict=True)
         )
 
 
 def build_stage(stage: Stage, context: StageContext) -> PartyStage:
     """This party's part of a stage."""
-    builders: dict[Stage, Callable[[StageContext], PartyStage]] = {
-        Stage.MATCH: MatchStage,
-        Stage.SEGMENTS: SegmentsStage,
-        Stage.RISK: RiskStage,
-        Stage.SCORE: ScoreStage,
-    }
-    return builders[stage](context)
+    match stage:
+        case Stage.MATCH:
+            return MatchStage(context)
+        case Stage.SEGMENTS:
+            return SegmentsStage(context)
+        case Stage.RISK:
+            return RiskStage(context)
+        case Stage.SCORE:
+            return ScoreStage(context)
 
 
 def risk_plan(job: Job) -> RiskPlan:
@@ -350,9 +351,7 @@ def aligned_label(context: StageContext) -> np.ndarray[Any, np.dtype[np.int8]]:
     return context.table.label[context.kept.rows]
 
 
-def split_rows(
-    plan: RiskPlan, rows: Integers, label: np.ndarray[Any, Any]
-) -> tuple[Integers, Integers]:
+def split_rows(plan: RiskPlan, rows: Integers, label: np.ndarray[Any, Any]) -> tuple[Integers, Integers]:
     """Training and held-out rows, stratified by label. The split follows the label holder's own row order, so that
     it does not change with the matching key. Returns increasing aligned positions."""
     by_own_row = np.argsort(rows, kind="stable")

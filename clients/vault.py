@@ -83,9 +83,7 @@ class Vault:
         if record is None:
             return None
         try:
-            return self._cipher.decrypt(
-                record.data[:NONCE_BYTES], record.data[NONCE_BYTES:], name.encode()
-            )
+            return self._cipher.decrypt(record.data[:NONCE_BYTES], record.data[NONCE_BYTES:], name.encode())
         except InvalidTag:
             raise SealBroken("vault_broken", name=name) from None
 

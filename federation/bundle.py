@@ -59,9 +59,7 @@ def bundle_digest(archive: bytes) -> str:
     """The digest of the code in a Flower app bundle. Raises `CodeNotApproved` when it cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as bundle:
-            members = [
-                item for item in bundle.infolist() if item.filename.split("/", 1)[0] in PACKAGES
-            ]
+            members = [item for item in bundle.infolist() if item.filename.split("/", 1)[0] in PACKAGES]
             others = {item.filename for item in bundle.infolist()} - {item.filename for item in members}
             if sum(item.file_size for item in members) > MAX_BUNDLE_BYTES:
                 raise CodeNotApproved("code_unreadable")

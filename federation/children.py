@@ -91,7 +91,7 @@ def _guard(arguments: Sequence[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606
+    os.execvp(command[0], list(command))  # noqa: S606
 
 
 if __name__ == "__main__":

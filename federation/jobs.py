@@ -132,8 +132,9 @@ _MINIMUM_PARTIES: Final = 2
 
 
 def encode_job(job: Job) -> bytes:
-    """Canonical bytes (fields in declaration order, MessagePack)."""
-    return msgspec.msgpack.encode(job)
+    """Canonical bytes: MessagePack, fields in declaration order, every number of its declared type."""
+    # A float field may have been given as an integer; decoding settles it, so that all parties hash the same bytes.
+    return msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(job), type=Job))
 
 
 def decode_job(data: bytes) -> Job:

@@ -1,6 +1,6 @@
 """What every protocol message is, and what it may hold.
 
-A message is a frozen, closed, versioned record. Its tag (`"kmeans.partial_differences/1"`) names protocol,
+A message is a frozen, closed, versioned record. Its tag (`"kmeans.partial_distances/1"`) names protocol,
 message and version; unknown tags, unknown fields and wrong types are refused when it is decoded. Fields are
 plain Python types, `bytes`, other records and NumPy arrays of the types in `ARRAY_TYPES`. Never pickle.
 """

@@ -136,6 +136,14 @@ class Rehearsal:
 
 
 __all__ = [
-    "COORDINATOR", "Decryptor", "Disclosure", "Disclosures", "Parties", "Progress", "Rehearsal", "Role", "View",
+    "COORDINATOR",
+    "Decryptor",
+    "Disclosure",
+    "Disclosures",
+    "Parties",
+    "Progress",
+    "Rehearsal",
+    "Role",
+    "View",
     "expect",
 ]

@@ -15,7 +15,7 @@ from federation.messages import Message
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the coordinator's Flower message gives a party so that it can join: where, with which token, for what job."""
+    """What the coordinator's Flower message gives a party so that it can join: where, with which token, what job."""
 
     session: str
     relay: str
@@ -24,20 +24,20 @@ class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt: int = 1
 
 
-class Ready(Message, tag="session.ready/1"):
+class Ready(Message, frozen=True, tag="session.ready/1"):
     """Party -> coordinator: joined, with this version installed."""
 
     version: str
 
 
-class StartStage(Message, tag="session.start_stage/1"):
+class StartStage(Message, frozen=True, tag="session.start_stage/1"):
     """Coordinator -> party: begin stage number `stage` (from 1), called `name`."""
 
     stage: int
     name: str
 
 
-class StageProgress(Message, tag="session.stage_progress/1"):
+class StageProgress(Message, frozen=True, tag="session.stage_progress/1"):
     """Party -> coordinator: `done` of `total` steps of the stage; `step` is a key into the texts."""
 
     stage: int
@@ -46,7 +46,7 @@ class StageProgress(Message, tag="session.stage_progress/1"):
     step: str
 
 
-class StageFinished(Message, tag="session.stage_finished/1"):
+class StageFinished(Message, frozen=True, tag="session.stage_finished/1"):
     """Party -> coordinator: the stage is done here. Traffic of the stage: bytes by peer, received messages by tag."""
 
     stage: int
@@ -56,25 +56,25 @@ class StageFinished(Message, tag="session.stage_finished/1"):
     received: dict[str, int]
 
 
-class StageFailed(Message, tag="session.stage_failed/1"):
+class StageFailed(Message, frozen=True, tag="session.stage_failed/1"):
     """Party -> coordinator: cannot go on. `code` is the error's class; `texts` its message by language."""
 
     code: str
     texts: dict[str, str]
 
 
-class Abort(Message, tag="session.abort/1"):
+class Abort(Message, frozen=True, tag="session.abort/1"):
     """Coordinator -> party: the job has failed elsewhere."""
 
     code: str
     texts: dict[str, str]
 
 
-class EndSession(Message, tag="session.end/1"):
+class EndSession(Message, frozen=True, tag="session.end/1"):
     """Coordinator -> party: the job is done."""
 
 
-class MatchRelease(Message, tag="session.match_release/1"):
+class MatchRelease(Message, frozen=True, tag="session.match_release/1"):
     """Party -> coordinator, for the report: how its table shrank to the matched rows.
 
     funnel: (reason, rows) from the file to the eligible rows; a count from 1 to k_min - 1 is None.
@@ -86,7 +86,7 @@ class MatchRelease(Message, tag="session.match_release/1"):
     funnel: tuple[tuple[str, int | None], ...]
 
 
-class ClusterRelease(Message, tag="session.cluster_release/1"):
+class ClusterRelease(Message, frozen=True, tag="session.cluster_release/1"):
     """Label holder -> coordinator, for the report: the chosen k, (k, stability) per candidate, iterations, inertia."""
 
     n_clusters: int
@@ -95,7 +95,7 @@ class ClusterRelease(Message, tag="session.cluster_release/1"):
     inertia: float
 
 
-class RiskRelease(Message, tag="session.risk_release/1"):
+class RiskRelease(Message, frozen=True, tag="session.risk_release/1"):
     """Label holder -> coordinator, for the report: quality on held-out rows and what the model rests on.
 
     importance: (party, field or "" for a partner's total, share of the gain); default_rate: per segment, None under

@@ -50,7 +50,7 @@ def _decode_array(_type: Any, value: Any) -> np.ndarray[Any, Any]:
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_encode_array)
-_DECODER: Final = msgspec.msgpack.Decoder(Union[TABLE], dec_hook=_decode_array)  # type: ignore[valid-type]  # noqa: UP007
+_DECODER: Final = msgspec.msgpack.Decoder(Union[TABLE], dec_hook=_decode_array)  # noqa: UP007
 
 
 def encode(message: Message) -> bytes:

@@ -108,6 +108,4 @@ class Identity:
 
 def _to_be_signed(context: bytes, sealed: bytes) -> bytes:
     # Hashing first keeps one pass over frames of many megabytes (Ed25519 itself makes two).
-    return (
-        _SIGNATURE_DOMAIN + len(context).to_bytes(4, "big") + context + hashlib.sha256(sealed).digest()
-    )
+    return _SIGNATURE_DOMAIN + len(context).to_bytes(4, "big") + context + hashlib.sha256(sealed).digest()

@@ -22,7 +22,7 @@ def main(grid: Grid, context: Context) -> None:
     record = JobRecord(home.job_folder(str(context.run_config["job"])))
     running = home.running
     node_ids = running.node_ids if running else {}
-    relay = RelayAdmin(home.settings, home.roster, home.relay_secret, secrets.token_hex(16))
+    relay = RelayAdmin(home.roster, home.relay_secret, secrets.token_hex(16))
     Driver(
         record.job,
         record,

@@ -70,7 +70,9 @@ class FlowerControl:
     def start(self, bundle: bytes, job_id: str) -> int:
         """Start a run for a job that lies in the coordinator's home; returns Flower's run id."""
         fab = Fab(hashlib.sha256(bundle).hexdigest(), bundle, {})
-        request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto({"job": job_id}))
+        request = StartRunRequest(
+            fab=fab_to_proto(fab), override_config=user_config_to_proto({"job": job_id})
+        )
         return int(self._client.StartRun(request).run_id)
 
     def status(self, run_id: int) -> tuple[str, str, str]:

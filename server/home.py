@@ -157,9 +157,7 @@ class CoordinatorHome:
         """Add a party, or replace its keys."""
         roster = self.roster
         others = tuple(party for party in roster.parties if party.name != enrolment.name)
-        self.write_roster(
-            Roster(roster.url, roster.certificate, roster.coordinator, (*others, enrolment))
-        )
+        self.write_roster(Roster(roster.url, roster.certificate, roster.coordinator, (*others, enrolment)))
 
     def job_folder(self, job_id: str) -> Path:
         """Where one job's record, events and released results are kept."""

@@ -83,11 +83,11 @@ class FlowerInvitation:
         return [party for party in parties if self._node_ids.get(party) not in online]
 
     def refusals(self) -> dict[str, str]:
-        found = {}
+        found: dict[str, str] = {}
         for reply in self._grid.pull_messages(list(self._waiting)):
             party = self._waiting.pop(reply.metadata.reply_to_message_id, "?")
             if reply.has_error():
-                found[party] = reply.error.reason
+                found[party] = reply.error.reason or "?"
         return found
 
     def wait_closed(self) -> None:
@@ -101,7 +101,7 @@ class FlowerInvitation:
 class RelayAdmin:
     """The relay behind the coordinator's own public port, opened with the driver's secret."""
 
-    def __init__(self, settings: Settings, roster: Roster, secret: str, session: str) -> None:
+    def __init__(self, roster: Roster, secret: str, session: str) -> None:
         self.session = session
         self.url = roster.url
         self._certificate = roster.certificate

@@ -92,9 +92,7 @@ class LocalFederation:
     def _finish_node_command(self, command: str, party: str, process: subprocess.Popen[str]) -> str:
         output, problem = process.communicate()
         if process.returncode:
-            raise ConfigInvalid(
-                "node_command_failed", command=command, party=party, problem=problem.strip()
-            )
+            raise ConfigInvalid("node_command_failed", command=command, party=party, problem=problem.strip())
         return output
 
     def start_node(self, party: str) -> None:
@@ -126,9 +124,7 @@ class LocalFederation:
         import json
 
         homes = [argument for home in self.homes for argument in ("--home", str(home))]
-        output = self._finish_node_command(
-            "compare", "*", self._node_command("compare", session, *homes)
-        )
+        output = self._finish_node_command("compare", "*", self._node_command("compare", session, *homes))
         found: dict[str, Any] = json.loads(output)
         return found
 

@@ -226,4 +226,3 @@ class Driver:
             except (SilhouetteError, httpx.HTTPError, OSError):
                 continue
         self._invitation.wait_closed()
-

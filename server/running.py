@@ -136,7 +136,7 @@ def run_job(file: Path, home: Path | None, into: Path | None, console: Console) 
     job_file = read_job_file(file)
     started = time.monotonic()
     if home is not None:
-        outcome, session = _submit(CoordinatorHome.open(home), job_file.job, console)
+        outcome, _ = _submit(CoordinatorHome.open(home), job_file.job, console)
         folder = into or Path("runs") / job_file.name
         return _conclude(job_file.job, outcome, None, started, folder, console)
     moment = time.strftime("%Y%m%d-%H%M%S")
@@ -202,7 +202,9 @@ def _conclude(
 ) -> int:
     """Write and print the report of a job that is done, or say why it failed."""
     if outcome.status != "done":
-        console.print(f"[red]{text('server.failed')}[/red] {outcome.texts[current_language()]}", soft_wrap=True)
+        console.print(
+            f"[red]{text('server.failed')}[/red] {outcome.texts[current_language()]}", soft_wrap=True
+        )
         return 1
     seconds = {"total": round(time.monotonic() - started, 1)}
     report = build_report(job, outcome.result, compare, seconds)

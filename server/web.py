@@ -37,7 +37,9 @@ FLEET_ROUTES: Final = frozenset(
 
 MAX_FLEET_BYTES: Final = 64 << 20
 MAX_WAIT_SECONDS: Final = 30.0
-_HOP_BY_HOP: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "content-encoding"})
+_HOP_BY_HOP: Final = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
+)
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -1,8 +1,8 @@
 """The one catalogue of user-facing text, in English and Simplified Chinese.
 
 A text is named by a dotted key, `area.name`; the area is the first word of the file it lives in
-(`en/errors.toml` and `en/errors-tables.toml` hold `errors.*`). Values are filled in with `str.format`. Every key exists in both languages with the same
-placeholders; a test checks that.
+(`en/errors.toml` and `en/errors-tables.toml` hold `errors.*`). Values are filled in with `str.format`. Every key
+exists in both languages with the same placeholders; a test checks that.
 """
 
 from __future__ import annotations

@@ -15,12 +15,16 @@ from markupsafe import Markup
 _HEAT_STEPS: Final = (1.05, 1.2, 1.5)
 """Ratios to the overall mean from which a cell gets a light, middle or strong colour."""
 
-_WIDTH: Final = 360
-_HEIGHT: Final = 132
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 14, 20, 26
+_WIDTH: Final = 400
+_HEIGHT: Final = 150
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 6, 22, 28
+_INSET: Final = 26
+"""From the axis to the first point, and from the last point to the edge."""
 
 
-def bar(value: float | None, full: float | None, label: str, kind: str = "main", start: float = 0.0) -> Markup:
+def bar(
+    value: float | None, full: float | None, label: str, kind: str = "main", start: float = 0.0
+) -> Markup:
     """A horizontal bar: `value` between `start` and `full`; nothing is drawn for None.
 
     kind: `main`, `soft` (excluded, baseline) or `open` (comparison), told apart by fill and outline.
@@ -41,17 +45,20 @@ def stability(points: Sequence[tuple[int, float]], chosen: int, label: str) -> M
     if len(points) < 2:
         return Markup("")
     low = min(0.0, *(value for _, value in points))
-    step = (_WIDTH - _LEFT - _RIGHT) / (len(points) - 1)
+    step = (_WIDTH - _LEFT - _RIGHT - 2 * _INSET) / (len(points) - 1)
     height = _HEIGHT - _TOP - _BOTTOM
 
     def place(number: int, value: float) -> tuple[str, str]:
-        return f"{_LEFT + number * step:.1f}", f"{_TOP + height * (1 - (value - low) / (1 - low)):.1f}"
+        return (
+            f"{_LEFT + _INSET + number * step:.1f}",
+            f"{_TOP + height * (1 - (value - low) / (1 - low)):.1f}",
+        )
 
     places = [place(number, value) for number, (_, value) in enumerate(points)]
     grid = Markup("").join(
-        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" class="end">{}</text>').format(
-            _LEFT, _WIDTH - _RIGHT, y, y, _LEFT - 10, float(y) + 4, tick
-        )
+        Markup(
+            '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" class="end">{}</text>'
+        ).format(_LEFT, _WIDTH - _RIGHT, y, y, _LEFT - 8, float(y) + 4, tick)
         for tick, y in ((name, place(0, value)[1]) for name, value in (("0", 0.0), ("0.5", 0.5), ("1", 1.0)))
     )
     marks = Markup("").join(

@@ -1,4 +1,4 @@
-"""The figures of a report: what the parties released, what the coordinator counted, and, in a rehearsal, the pooled fit.
+"""The figures of a report: what the parties released, what was counted, and, in a rehearsal, the pooled fit.
 
 Everything here is aggregate. What a party hid stays hidden: a None of a release stays None, and nothing is computed
 that would give it away.
@@ -7,6 +7,7 @@ that would give it away.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,10 +53,14 @@ def build_report(
     pooled fits of a rehearsal, or None, which leaves the pooled figures null. seconds: durations measured outside the
     job (`total`), which win over the job's own. Means and rates are in the fields' own units and in [0, 1].
     """
-    releases: Releases = result["releases"]
+    releases: Releases = _clean(result["releases"])
     traffic: Traffic = result["traffic"]
-    durations = {**result["seconds"], **seconds}
-    durations.setdefault("total", round(sum(result["seconds"].values()), 3))
+    parts = {**result["seconds"], **seconds}
+    total = parts.pop("total", None)
+    measured = round(sum(parts.values()), 3)
+    durations = {"total": measured if total is None else total, **parts}
+    if durations["total"] > measured:
+        durations["other"] = round(durations["total"] - measured, 3)
     pooled = compare or {}
     report: dict[str, Any] = {
         "version": version("silhouette"),
@@ -69,6 +74,7 @@ def build_report(
         "seconds_by_party": _by_stage(traffic, lambda counts: counts.get("seconds")),
         "bytes": _bytes(job, traffic),
         "disclosures": _disclosures(job, traffic, releases),
+        "undeclared": _undeclared(job, traffic),
     }
     clean: dict[str, Any] = _clean(report)
     return clean
@@ -233,9 +239,7 @@ def _bytes(job: Job, traffic: Traffic) -> dict[str, Any]:
     received = _by_stage(traffic, lambda counts: sum(counts["bytes_received"].values()))
 
     def total(by_stage: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-        return {
-            party: sum(parties.get(party, 0) for parties in by_stage.values()) for party in job.roles.all
-        }
+        return {party: sum(parties.get(party, 0) for parties in by_stage.values()) for party in job.roles.all}
 
     return {
         "sent": total(sent),
@@ -245,51 +249,73 @@ def _bytes(job: Job, traffic: Traffic) -> dict[str, Any]:
     }
 
 
+def _received(traffic: Traffic, party: str) -> dict[str, int] | None:
+    """Messages by tag that a party counted in all stages, or None when it counts none."""
+    reports = [parties[party]["received"] for parties in traffic.values() if party in parties]
+    if not reports:
+        return None
+    total: Counter[str] = Counter()
+    for report in reports:
+        total.update(report)
+    return dict(total)
+
+
 def _disclosures(job: Job, traffic: Traffic, releases: Releases) -> list[dict[str, Any]]:
     """What each party learned: the protocols' own lists, with the messages that really arrived.
 
-    The coordinator does not report traffic, so its counts are null, apart from the releases, which are at hand.
+    The coordinator does not count what it receives, so its numbers are null, apart from the releases, which are here.
     """
-    roles = {party.name: party.role.value for party in job.parties}
     found = []
-    for party in (*job.roles.all, COORDINATOR):
-        received: dict[str, int] = {}
-        known = False
-        for parties in traffic.values():
-            if party in parties:
-                known = True
-                for tag, count in parties[party]["received"].items():
-                    received[tag] = received.get(tag, 0) + count
-        if party == COORDINATOR and not known:
-            received = _released(releases)
-        for protocol in (item for stage in job.stages for item in PROTOCOLS[stage]):
-            for disclosure in _for_role(protocol, roles.get(party)):
-                counts = [received.get(tag) for tag in disclosure.messages]
-                found.append(
-                    {
-                        "party": party,
-                        "role": roles.get(party, COORDINATOR),
-                        "protocol": protocol.protocol,
-                        "what": disclosure.what,
-                        "per_row": disclosure.per_row,
-                        "messages": _total(counts, known),
-                    }
-                )
+    for party, role in _roles(job).items():
+        received = _received(traffic, party)
+        counted = _released(releases) if received is None else received
+        for protocol, disclosure in _declared(job, role):
+            known = received is not None or all(tag in counted for tag in disclosure.messages)
+            messages = sum(counted.get(tag, 0) for tag in disclosure.messages)
+            found.append(
+                {
+                    "party": party,
+                    "role": role,
+                    "protocol": protocol,
+                    "what": disclosure.what,
+                    "per_row": disclosure.per_row,
+                    "messages": messages if known else None,
+                }
+            )
     return found
 
 
-def _total(counts: Sequence[int | None], known: bool) -> int | None:
-    """Messages of all tags; a tag that never came counts 0 only where all traffic is known."""
-    shown = [count for count in counts if count is not None]
-    return sum(shown) if known or len(shown) == len(counts) else None
+def _undeclared(job: Job, traffic: Traffic) -> list[dict[str, Any]]:
+    """Messages that arrived although no protocol declares them for their recipient (the session's own apart)."""
+    found = []
+    for party, role in _roles(job).items():
+        declared = {tag for _, disclosure in _declared(job, role) for tag in disclosure.messages}
+        for tag, count in (_received(traffic, party) or {}).items():
+            if tag not in declared and not tag.startswith("session."):
+                found.append({"party": party, "message": tag, "messages": count})
+    return found
+
+
+def _roles(job: Job) -> dict[str, str]:
+    """Every participant's role, the label holder first and the coordinator last."""
+    return {party: job.plan_of(party).role.value for party in job.roles.all} | {COORDINATOR: COORDINATOR}
+
+
+def _declared(job: Job, role: str) -> list[tuple[str, Disclosure]]:
+    """(protocol, disclosure) of everything that the job's protocols tell this role."""
+    return [
+        (protocol.protocol, disclosure)
+        for stage in job.stages
+        for protocol in PROTOCOLS[stage]
+        for disclosure in _for_role(protocol, role)
+    ]
 
 
 def _released(releases: Releases) -> dict[str, int]:
-    tags = [tag for party in releases.values() for tag in party]
-    return {tag: tags.count(tag) for tag in tags}
+    return dict(Counter(tag for party in releases.values() for tag in party))
 
 
-def _for_role(protocol: Disclosures, role: str | None) -> tuple[Disclosure, ...]:
+def _for_role(protocol: Disclosures, role: str) -> tuple[Disclosure, ...]:
     if role == PartyRole.LABEL_HOLDER:
         return protocol.label_holder
     if role == PartyRole.FEATURE_HOLDER:
@@ -313,4 +339,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
     return value
-

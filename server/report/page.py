@@ -10,6 +10,9 @@ from jinja2 import Environment, StrictUndefined
 from server.report import charts
 from server.report.wording import Wording
 
+FunnelStep = tuple[str, str, list[tuple[str, bool, int | None]]]
+"""Label, kind of bar, and per party: its name, whether it named this step, and the rows (None: hidden)."""
+
 
 def render_page(report: dict[str, Any], language: str | None = None) -> str:
     """`report.html` for a report of `build_report`, in one language (default: the process's).
@@ -17,8 +20,40 @@ def render_page(report: dict[str, Any], language: str | None = None) -> str:
     Everything that comes from a job or a release is escaped.
     """
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     source = resources.files(__package__).joinpath("page.html.j2").read_text("utf-8")
     template = environment.from_string(source)
-    return template.render(**report, w=Wording(language), charts=charts)
+    w = Wording(language)
+    return template.render(**report, w=w, charts=charts, funnel=funnel_steps(report["match"], w))
+
+
+def funnel_steps(match: dict[str, Any], w: Wording) -> list[FunnelStep]:
+    """The funnels of all parties as one table: from the file over what was excluded to the matched rows.
+
+    A reason that excluded nobody anywhere is left out.
+    """
+    parties: dict[str, dict[str, Any]] = match["parties"]
+    excluded = {party: dict(counts["funnel"]) for party, counts in parties.items()}
+    reasons = dict.fromkeys(
+        reason for steps in excluded.values() for reason, rows in steps.items() if rows != 0
+    )
+
+    def kept(name: str, label: str) -> FunnelStep:
+        found = [(party, counts[name] is not None, counts[name]) for party, counts in parties.items()]
+        return label, "main", found
+
+    def left_out(reason: str) -> FunnelStep:
+        found = [(party, reason in steps, steps.get(reason)) for party, steps in excluded.items()]
+        return w("match.excluded", reason=w.reason(reason)), "soft", found
+
+    return [
+        kept("rows", w.reason("rows_in_file")),
+        *(left_out(reason) for reason in reasons),
+        kept("eligible", w.reason("eligible")),
+        kept("matched", w("match.matched_all")),
+    ]

@@ -9,6 +9,7 @@ from privacy.texts import catalogue, current_language, text
 ABSENT: Final = "–"
 MINUS: Final = "\N{MINUS SIGN}"
 _BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+_SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SECONDS_PER_MINUTE: Final = 60
 
 
@@ -72,7 +73,10 @@ class Wording:
         for limit, decimals in ((1000, 0), (100, 1), (1, 2), (0.01, 3)):
             if size >= limit:
                 return _minus(f"{value:,.{decimals}f}")
-        return "0" if value == 0 else _minus(f"{value:.2g}")
+        if value == 0:
+            return "0"
+        digits, exponent = f"{value:.1e}".split("e")
+        return _minus(f"{digits} × 10") + str(int(exponent)).translate(_SUPERSCRIPT)
 
     def seconds(self, value: float | None) -> str:
         if value is None:

@@ -1,0 +1,180 @@
+"""A whole job over sealed sessions: the right result, and nothing on the wire or on disk that should not be there."""
+
+import csv
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from in_process import InProcessFederation
+
+from clients.compare import compare
+from clients.sample import make_world, risk_fields, sample_table, segment_fields, write_world
+from federation import align, boosting, insight, kmeans, scoring, session, wire
+from federation.jobs import Deadlines, Job, PartyPlan, PartyRole, RiskPlan, SegmentsPlan
+from federation.messages import COORDINATOR
+
+PARTIES = ("bank", "ecommerce", "telecom")
+SESSION = "5e5510" * 5
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One job over a small world: everything it sent, and every file it left."""
+    folder = tmp_path_factory.mktemp("federation")
+    world = make_world(2000, seed=11)
+    write_world(world, folder / "world")
+    job = Job(
+        name="whole",
+        purpose="credit_risk",
+        profile="TESTING_ONLY",
+        parties=tuple(
+            PartyPlan(
+                name=party,
+                role=PartyRole.LABEL_HOLDER if party == "bank" else PartyRole.FEATURE_HOLDER,
+                segment_fields=segment_fields(party),
+                risk_fields=risk_fields(party),
+            )
+            for party in PARTIES
+        ),
+        segments=SegmentsPlan(n_clusters=3, n_init=1),
+        risk=RiskPlan(trees=4, depth=3, bins=16),
+        deadlines=Deadlines(join=30, silence=30, step=120),
+    )
+    tables = {party: sample_table(folder / "world", party) for party in PARTIES}
+    patch = pytest.MonkeyPatch()
+    logs = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logs.append(handler.format(record))
+    logging.getLogger().addHandler(handler)
+    try:
+        federation = InProcessFederation(folder / "homes", tables)
+        outcome = federation.run(job, SESSION, patch)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        patch.undo()
+    return federation, outcome, world, folder / "world", logs
+
+
+def test_the_job_is_done_and_equals_pooled_models(finished) -> None:
+    federation, outcome, *_ = finished
+    assert outcome.status == "done", outcome.texts
+    found = compare([home.folder for home in federation.nodes.values()], SESSION)
+    assert found["segments"]["ari_pooled"] == 1.0
+    assert found["segments"]["largest_centroid_difference"] < 1e-6
+    assert found["risk"]["largest_score_difference"] < 1e-12
+    assert outcome.result["releases"]["bank"]["session.risk_release/1"]["auc_joint"] == pytest.approx(
+        found["risk"]["auc_pooled"]
+    )
+
+
+def test_matched_rows_are_the_pandas_join(finished) -> None:
+    federation, outcome, *_ = finished
+    from clients.tables import load
+
+    sets = []
+    for party, home in federation.nodes.items():
+        table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=party == "bank")
+        sets.append(set(table.identifiers))
+    matched = outcome.result["releases"]["bank"]["session.match_release/1"]["matched"]
+    assert matched == len(set.intersection(*sets)) > 50
+    customers = pd.read_csv(federation.nodes["bank"].results / "whole" / "customers.csv", dtype={0: str})
+    assert set(customers["identifier"]) == set.intersection(*sets)
+
+
+def needles(world_folder: Path, world) -> list[bytes]:
+    """Every identifier, canary and sensitive cell of the world, as text."""
+    found: list[bytes] = []
+    for party in PARTIES:
+        with (world_folder / party / "customers.csv").open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                for column in ("phone", "resident_id", "remark"):
+                    if len(row.get(column) or "") >= 8:
+                        found.append(row[column].encode())
+    found += canaries(world)
+    assert len(found) > 1000
+    return found
+
+
+def canaries(world) -> list[bytes]:
+    """The strings and odd numbers planted at each party, as text and as the floats that a leak would send."""
+    found: list[bytes] = []
+    for party in world.summary["parties"].values():
+        planted = party["canaries"]
+        number = planted["number"]
+        found += [planted["text"].encode(), str(number).encode()]
+        found += [np.float64(value).tobytes() for value in (number, np.log1p(number))]
+    assert len(found) == 4 * len(PARTIES)
+    return found
+
+
+def search(haystack: bytes, wanted: list[bytes]) -> list[bytes]:
+    return [needle for needle in wanted if needle in haystack]
+
+
+def test_no_identifier_or_canary_is_on_the_wire_on_disk_or_in_logs(finished) -> None:
+    federation, _, world, world_folder, logs = finished
+    wanted = needles(world_folder, world)
+    plain = b"\n".join(message for _, _, message in federation.messages)
+    assert search(plain, wanted) == []
+    assert search(b"\n".join(frame for *_, frame in federation.frames), wanted) == []
+    assert search("\n".join(logs).encode(), wanted) == []
+    for file in federation.folder.rglob("*"):
+        # A party's own results are its own customers'; everything else must hold none.
+        if file.is_file() and "results" not in file.parts:
+            assert search(file.read_bytes(), wanted) == [], file
+
+
+def test_no_feature_value_crosses_in_binary(finished) -> None:
+    federation, *_ = finished
+    plain = b"\n".join(message for _, _, message in federation.messages)
+    from clients.tables import load
+
+    for party, home in federation.nodes.items():
+        table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=False)
+        distinct = np.unique(table.values[np.isfinite(table.values)])
+        odd = distinct[distinct != np.round(distinct, 1)][:2000]
+        assert len(odd) > 100
+        assert search(plain, [np.float64(value).tobytes() for value in odd]) == []
+
+
+def test_every_message_is_declared_for_its_recipient(finished) -> None:
+    federation, *_ = finished
+    declared = {"label_holder": set(), "feature_holder": set(), "coordinator": set()}
+    for protocol in (align, kmeans, insight, boosting, scoring):
+        for role, allowed in declared.items():
+            for disclosure in getattr(protocol.DISCLOSES, role):
+                allowed |= set(disclosure.messages)
+    control = {message.__struct_config__.tag for message in session.MESSAGES}
+    seen = set()
+    for _, recipient, data in federation.messages:
+        role = {COORDINATOR: "coordinator", "bank": "label_holder"}.get(recipient, "feature_holder")
+        tag = wire.tag_of(wire.decode(data))
+        seen.add(tag)
+        assert tag in declared[role] | control, (recipient, tag)
+    assert {"align.tokens/1", "kmeans.partial_distances/1", "boosting.gradients/1", "scoring.ask/1"} <= seen
+
+
+def test_the_secret_key_stays_in_the_label_holders_process(finished) -> None:
+    federation, *_ = finished
+    assert not any("paillier" in name for home in federation.nodes.values() for name in home.vault.names())
+
+
+def test_the_coordinator_never_imports_decryption() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import server.app, server.cli, server.rounds, server.service, server.web, server.running, sys;"
+        "sys.exit('privacy.paillier_secret' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_session_name_is_used_once(finished) -> None:
+    federation, *_ = finished
+    from privacy.errors import UnexpectedMessage
+
+    with pytest.raises(UnexpectedMessage):
+        federation.nodes["bank"].vault.use_session(SESSION)
