@@ -7,17 +7,24 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from privacy.errors import InputError, Refused, SilhouetteError
 from privacy.texts import text
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=text("node.help"))
+if TYPE_CHECKING:
+    from clients.tables import TableReport
+
+# Plain tracebacks: typer's pretty ones print local variables, and here those hold customers' data.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("node.help")
+)
 sample_app = typer.Typer(no_args_is_help=True, help=text("node.help_sample"))
 app.add_typer(sample_app, name="sample")
 out = Console()
@@ -114,21 +121,36 @@ def validate(home: HomeOption, as_json: JsonOption = False) -> None:
         raise typer.Exit(EXIT_CODES[InputError])
 
 
-def _show_report(report: Any) -> None:
-    funnel = Table(title=text("node.funnel_title", file=report.file))
-    funnel.add_column(text("node.column_reason"))
-    funnel.add_column(text("node.column_rows"), justify="right")
-    for step in report.funnel:
-        funnel.add_row(text(f"tables.funnel.{step.reason}"), f"{step.rows:,}")
-    out.print(funnel)
+def _show_report(report: TableReport) -> None:
+    """The table's health for people: rows, then fields, then every problem with its remedy."""
+    rows = Table(title=report.file)
+    rows.add_column(text("node.column_rows_of"))
+    rows.add_column(text("node.column_rows"), justify="right")
+    counted = {
+        text("tables.funnel.rows_in_file"): report.rows,
+        **{text(f"tables.funnel.identifier_{why}"): count for why, count in report.bad_identifiers.items()},
+        text("tables.funnel.duplicate"): report.duplicates,
+        text("tables.funnel.under_age"): report.under_age,
+        text("tables.funnel.age_unknown"): report.age_unknown,
+        text("tables.funnel.eligible"): report.usable_rows,
+        **{text("node.rows_consented", purpose=purpose): count for purpose, count in report.eligible.items()},
+    }
+    for label, count in counted.items():
+        rows.add_row(label, f"{count:,}")
+    out.print(rows)
     fields = Table(title=text("node.fields_title"))
-    for column in ("field", "missing", "out_of_range"):
-        fields.add_column(text(f"node.column_{column}"), justify="left" if column == "field" else "right")
+    fields.add_column(text("node.column_field"))
+    for column in ("missing", "not_numeric", "out_of_range"):
+        fields.add_column(text(f"node.column_{column}"), justify="right")
     for item in report.fields:
-        fields.add_row(item.name, f"{item.missing:,}", f"{item.out_of_range:,}")
+        fields.add_row(
+            item.name, f"{item.missing_share:.1%}", f"{item.not_numeric:,}", f"{item.out_of_range:,}"
+        )
     out.print(fields)
+    for note in report.notes:
+        out.print(escape(note.render()))
     for problem in report.problems:
-        problems.print(f"[red]{problem.render()}[/red]")
+        problems.print(f"[red]{escape(problem.render())}[/red]")
 
 
 @app.command(help=text("node.help_start"))
@@ -193,5 +215,5 @@ def main() -> None:
     try:
         app()
     except SilhouetteError as error:
-        problems.print(f"[red]{text('node.error')}[/red] {error.render()}", soft_wrap=True)
+        problems.print(f"[red]{text('node.error')}[/red] {escape(error.render())}", soft_wrap=True)
         sys.exit(exit_code_of(error))

@@ -53,7 +53,10 @@ class Vault:
         key_file = folder / "vault.key"
         if not key_file.exists():
             raise ConfigInvalid("home_missing", folder=folder)
-        self._cipher = AESGCM(key_file.read_bytes())
+        key = key_file.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise SealBroken("vault_broken", name=key_file.name)
+        self._cipher = AESGCM(key)
         self._engine = create_engine(url or f"sqlite:///{folder / 'vault.sqlite'}")
         _Base.metadata.create_all(self._engine)
 
@@ -84,7 +87,7 @@ class Vault:
             return None
         try:
             return self._cipher.decrypt(record.data[:NONCE_BYTES], record.data[NONCE_BYTES:], name.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a stump of a record has no whole nonce
             raise SealBroken("vault_broken", name=name) from None
 
     def names(self, prefix: str = "") -> list[str]:

@@ -67,8 +67,18 @@ class Traffic:
 @dataclass(slots=True)
 class _Incoming:
     number: int = 0
-    stage: int = -1
+    stage: int = 0
+    expected: int = 0
     pieces: list[bytes] = field(default_factory=list)
+
+    def admits(self, header: Header) -> bool:
+        """Whether this frame comes next: the pair's next number, and the next piece of the same message."""
+        if not self.pieces:
+            in_message = header.piece == 0 and header.pieces >= 1
+        else:
+            same = (header.stage, header.pieces) == (self.stage, self.expected)
+            in_message = same and header.piece == len(self.pieces)
+        return in_message and header.number == self.number + 1
 
 
 class Endpoint:
@@ -91,7 +101,7 @@ class Endpoint:
         self._incoming: dict[str, _Incoming] = {name: _Incoming() for name in peers}
 
     def seal(self, recipient: str, stage: int, message: Message) -> list[bytes]:
-        """The frames that carry `message` to `recipient`."""
+        """The frames that carry `message` to `recipient`. Raises `MessageInvalid` when it is too large for any."""
         plain = wire.encode(message)
         starts = range(0, max(len(plain), 1), MAX_PIECE_BYTES)
         frames = []
@@ -124,10 +134,10 @@ class Endpoint:
         frame, header = self._parse(data)
         incoming = self._incoming[header.sender]
         self._peers[header.sender].verify(frame.signature, frame.header, frame.sealed)
-        if header.number != incoming.number + 1 or header.piece != len(incoming.pieces):
+        if not incoming.admits(header):
             raise UnexpectedMessage("frame_out_of_order", sender=header.sender)
         plain = self._identity.open(frame.sealed, frame.header)
-        incoming.number = header.number
+        incoming.number, incoming.stage, incoming.expected = header.number, header.stage, header.pieces
         incoming.pieces.append(plain)
         self.traffic.bytes_received[header.sender] += len(data)
         if sum(map(len, incoming.pieces)) > wire.MAX_MESSAGE_BYTES:
@@ -145,7 +155,7 @@ class Endpoint:
         try:
             frame = msgspec.msgpack.decode(data, type=Frame)
             header = msgspec.msgpack.decode(frame.header, type=Header)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError):  # a name that is no UTF-8 is a plain ValueError
             raise MessageInvalid("message_undecodable") from None
         if len(frame.signature) != SIGNATURE_BYTES or header.sender not in self._peers:
             raise SignatureInvalid("signature_invalid")

@@ -74,12 +74,12 @@ class RiskPlan(_Closed, frozen=True):
 class Deadlines(_Closed, frozen=True):
     """Seconds after which a job fails and names the party it waited for.
 
-    join: until every party has opened the session; silence: without a sign of life from a party; step: without
-    any progress of the job.
+    join: until every party has opened the session; silence: without a sign of life from a party (a party that
+    lives calls at least every ten seconds); step: without any progress of the job.
     """
 
     join: Annotated[float, Meta(gt=0)] = 90.0
-    silence: Annotated[float, Meta(gt=0)] = 30.0
+    silence: Annotated[float, Meta(ge=15)] = 30.0
     step: Annotated[float, Meta(gt=0)] = 900.0
 
 

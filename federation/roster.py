@@ -53,12 +53,21 @@ def from_json(data: bytes, kind: type[_Record], file: str) -> _Record:
     try:
         record = msgspec.json.decode(data, type=kind)
         parties = record.parties if isinstance(record, Roster) else (record,)
-        for party in parties:
-            PublicIdentity.from_text(party.identity)
-            if party.name == COORDINATOR:
-                raise ValueError(party.name)
+        identities = [(party.name, party.identity) for party in parties]
+        names = [name for name, _ in identities]
+        if COORDINATOR in names or len(set(names)) < len(names):
+            raise ValueError(f"names must differ and must not be '{COORDINATOR}'")
         if isinstance(record, Roster):
-            PublicIdentity.from_text(record.coordinator)
+            identities.append((COORDINATOR, record.coordinator))
+        for name, identity in identities:
+            _check_identity(name, identity)
     except (msgspec.MsgspecError, ValueError) as problem:
         raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
     return record
+
+
+def _check_identity(name: str, identity: str) -> None:
+    try:
+        PublicIdentity.from_text(identity)
+    except ValueError:
+        raise ValueError(f"the identity of '{name}' is not two keys of 32 bytes in base64") from None

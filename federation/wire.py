@@ -54,8 +54,11 @@ _DECODER: Final = msgspec.msgpack.Decoder(Union[TABLE], dec_hook=_decode_array) 
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of one message."""
-    return _ENCODER.encode(message)
+    """The bytes of one message. Raises `MessageInvalid` when no recipient would take so many."""
+    data = _ENCODER.encode(message)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise MessageInvalid("message_oversized", limit=MAX_MESSAGE_BYTES)
+    return data
 
 
 def decode(data: bytes) -> Message:
@@ -64,7 +67,7 @@ def decode(data: bytes) -> Message:
         raise MessageInvalid("message_oversized", limit=MAX_MESSAGE_BYTES)
     try:
         message: Message = _DECODER.decode(data)
-    except (msgspec.MsgspecError, ValueError, TypeError):
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
         # The cause may quote the content: it stays behind.
         raise MessageInvalid("message_undecodable") from None
     return message

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from privacy.errors import InputError, Refused, SilhouetteError
 from privacy.texts import text
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=text("server.help"))
+# Plain tracebacks: typer's pretty ones print local variables.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("server.help")
+)
 out = Console()
 problems = Console(stderr=True)
 
@@ -25,6 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help=text("server.option_jso
 EXIT_CODES: dict[type[SilhouetteError], int] = {InputError: 2, Refused: 3}
 """Exit status by error family; any other of our errors is 1."""
 INTERRUPTED = 130
+"""The shell's exit status for a command that Ctrl-C ended."""
 
 
 def print_json(value: Any) -> None:
@@ -101,7 +107,7 @@ def run(
 ) -> None:
     from server.running import run_job
 
-    raise typer.Exit(run_job(job, home, into, out))
+    _end_with(lambda: run_job(job, home, into, out))
 
 
 @app.command(help=text("server.help_demo"))
@@ -111,19 +117,25 @@ def demo(
 ) -> None:
     from server.running import run_demo
 
-    raise typer.Exit(run_demo(size, into, out))
+    _end_with(lambda: run_demo(size, into, out))
+
+
+def _end_with(work: Callable[[], int]) -> None:
+    """Exit with the status of `work`; Ctrl-C and a termination are one clear line, after everything has stopped."""
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.default_int_handler)
+    try:
+        status = work()
+    except KeyboardInterrupt:
+        problems.print(text("server.interrupted"))
+        status = INTERRUPTED
+    raise typer.Exit(status)
 
 
 def main() -> None:
     """Entry point: our errors become one clear line and an exit status."""
-    # A terminated command stops its processes just as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=False)
+        app()
     except SilhouetteError as error:
-        problems.print(f"[red]{text('server.error')}[/red] {error.render()}", soft_wrap=True)
-        code = next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1)
-        sys.exit(code)
-    except KeyboardInterrupt:
-        problems.print(text("server.interrupted"))
-        sys.exit(INTERRUPTED)
+        problems.print(f"[red]{text('server.error')}[/red] {escape(error.render())}", soft_wrap=True)
+        sys.exit(next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1))

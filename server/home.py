@@ -61,6 +61,7 @@ class CoordinatorHome:
         if home.settings_file.exists():
             raise ConfigInvalid("home_exists", folder=folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
         (folder / "logs").mkdir(exist_ok=True)
         (folder / "jobs").mkdir(exist_ok=True)
         settings = Settings(host, port or free_port(), public_name, free_port())
@@ -135,7 +136,11 @@ class CoordinatorHome:
 
     @property
     def settings(self) -> Settings:
-        return msgspec.json.decode(self.settings_file.read_bytes(), type=Settings)
+        """`coordinator.json`. Raises `ConfigInvalid` that names the file."""
+        try:
+            return msgspec.json.decode(self.settings_file.read_bytes(), type=Settings)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+            raise ConfigInvalid("file_invalid", file=self.settings_file, problem=str(problem)) from None
 
     @property
     def identity(self) -> Identity:
@@ -178,7 +183,10 @@ class CoordinatorHome:
         running = msgspec.json.decode(self._running_file.read_bytes(), type=Running)
         try:
             os.kill(running.pid, 0)
-        except ProcessLookupError:
+        except (
+            ProcessLookupError,
+            PermissionError,
+        ):  # ended; the number may be another user's process by now
             return None
         return running
 
@@ -187,6 +195,7 @@ def write_secret(file: Path, data: bytes) -> None:
     """Write a file that only its owner can read, from its first byte on."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(descriptor, 0o600)  # the mode above is for a new file only
         stream.write(data)
 
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import httpx
 import msgspec
 from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from federation.jobs import Deadlines
@@ -57,45 +58,63 @@ class FlowerInvitation:
         self._grid = grid
         self._node_ids = node_ids
         self._deadlines = deadlines
+        self._offers: dict[str, Offer] = {}
         self._waiting: dict[str, str] = {}
+        self._absent: set[str] = set()
 
     def send(self, offers: Mapping[str, Offer]) -> None:
         """Wait until every party's SuperNode is online, then push. Raises `PeerDropped` naming who is not."""
+        self._offers = dict(offers)
         give_up = time.monotonic() + self._deadlines.join
-        while missing := self._offline(offers):
+        while missing := [party for party in offers if not self._is_online(party)]:
             if time.monotonic() > give_up:
                 raise PeerDropped("party_offline", party=", ".join(missing))
             time.sleep(0.3)
-        for party, offer in offers.items():
-            data = msgspec.msgpack.encode(offer)
-            array = Array(dtype="uint8", shape=(len(data),), stype="raw", data=data)
-            message = Message(
-                RecordDict({"offer": ArrayRecord({"offer": array})}),
-                self._node_ids[party],
-                "train.session",
-                ttl=FLOWER_TTL_SECONDS,
-            )
-            (message_id,) = self._grid.push_messages([message])
-            self._waiting[message_id] = party
-
-    def _offline(self, parties: Mapping[str, object]) -> list[str]:
-        online = set(self._grid.get_node_ids())
-        return [party for party in parties if self._node_ids.get(party) not in online]
+        for party in offers:
+            self._push(party)
 
     def refusals(self) -> dict[str, str]:
+        """Parties whose node answered the invitation with an error, and its reason.
+
+        SuperLink takes a node that died for online until its heartbeats expire. Such a party is invited again
+        when it is back; the driver's join deadline bounds the wait.
+        """
         found: dict[str, str] = {}
         for reply in self._grid.pull_messages(list(self._waiting)):
             party = self._waiting.pop(reply.metadata.reply_to_message_id, "?")
-            if reply.has_error():
+            if not reply.has_error():
+                continue
+            if reply.error.code == ErrorCode.NODE_UNAVAILABLE:
+                self._absent.add(party)
+            else:
                 found[party] = reply.error.reason or "?"
+        for party in [party for party in self._absent if self._is_online(party)]:
+            self._absent.discard(party)
+            self._push(party)
         return found
 
     def wait_closed(self) -> None:
         """Let the parties' Flower replies arrive, so that their SuperNodes are free for the next job."""
         give_up = time.monotonic() + FLOWER_CLOSE_SECONDS
         while self._waiting and time.monotonic() < give_up:
-            self.refusals()
+            for reply in self._grid.pull_messages(list(self._waiting)):
+                self._waiting.pop(reply.metadata.reply_to_message_id, None)
             time.sleep(0.2)
+
+    def _is_online(self, party: str) -> bool:
+        return self._node_ids.get(party) in set(self._grid.get_node_ids())
+
+    def _push(self, party: str) -> None:
+        data = msgspec.msgpack.encode(self._offers[party])
+        array = Array(dtype="uint8", shape=(len(data),), stype="raw", data=data)
+        message = Message(
+            RecordDict({"offer": ArrayRecord({"offer": array})}),
+            self._node_ids[party],
+            "train.session",
+            ttl=FLOWER_TTL_SECONDS,
+        )
+        (message_id,) = self._grid.push_messages([message])
+        self._waiting[message_id] = party
 
 
 class RelayAdmin:

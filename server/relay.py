@@ -52,7 +52,8 @@ class Relay:
         self._sessions: dict[str, dict[str, Mailbox]] = {}
 
     def open(self, session: str, tokens: dict[str, str]) -> None:
-        """Make a mailbox per party; `tokens` are their bearer tokens for this session."""
+        """Make a mailbox per party; `tokens` are their bearer tokens. A session of that name is closed before."""
+        self.close(session)
         self._sessions[session] = {party: Mailbox(token) for party, token in tokens.items()}
 
     def close(self, session: str) -> None:
@@ -89,7 +90,7 @@ class Relay:
                 await asyncio.wait_for(box.arrived.wait(), wait_seconds)
             except TimeoutError:
                 return None
-            if session not in self._sessions:
+            if self._sessions.get(session, {}).get(party) is not box:
                 raise RelayRefused
         return box.frames[0] if box.frames else None
 

@@ -78,6 +78,8 @@ class Driver:
         self._transport: Transport | None = None
         self._moved = time.monotonic()
         self._watched = 0.0
+        self._outside = set(self._parties)
+        """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
 
     def run(self) -> None:
@@ -121,15 +123,14 @@ class Driver:
         return {"seconds": seconds, "traffic": traffic, "releases": self._releases}
 
     def _await_ready(self) -> None:
-        waiting = set(self._parties)
         give_up = time.monotonic() + self._job.deadlines.join
-        while waiting:
+        while self._outside:
             received = self._receive()
             if received is not None and isinstance(received.message, control.Ready):
-                waiting.discard(received.sender)
+                self._outside.discard(received.sender)
                 self._record.event("joined", party=received.sender, version=received.message.version)
             elif time.monotonic() > give_up:
-                raise PeerDropped("party_did_not_join", party=", ".join(sorted(waiting)))
+                raise PeerDropped("party_did_not_join", party=", ".join(sorted(self._outside)))
 
     def _run_stage(self, number: int, stage: Stage) -> _StageState:
         self._record.event("stage_started", stage=stage.value, number=number, of=len(self._job.stages))
@@ -198,8 +199,10 @@ class Driver:
         if now - self._watched < WATCH_SECONDS:
             return
         self._watched = now
-        for party, reason in self._invitation.refusals().items():
-            raise PeerFailed("peer_failed", party=party, problem=reason)
+        if self._outside:
+            for party, reason in self._invitation.refusals().items():
+                if party in self._outside:
+                    raise PeerFailed("peer_failed", party=party, problem=reason)
         deadlines = self._job.deadlines
         idle = self._relay.idle()
         silent = [

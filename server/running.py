@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -99,6 +100,7 @@ class Display:
             console=console,
         )
         self._task: TaskID | None = None
+        self._stage = ""
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -118,9 +120,14 @@ class Display:
             case "stage_started":
                 self._finish()
                 name = text(f"server.stage.{event['stage']}")
-                self._task = self._progress.add_task(f"{event['number']}/{event['of']} {name}", total=None)
+                self._stage = f"{event['number']}/{event['of']} {name}"
+                self._task = self._progress.add_task(self._stage, total=None)
             case "progress" if event["total"]:
-                self._progress.update(self._task, completed=event["done"], total=event["total"])
+                step = text(f"steps.{event['step']}") if event["step"] else ""
+                description = f"{self._stage}: {step}" if step else self._stage
+                self._progress.update(
+                    self._task, description=description, completed=event["done"], total=event["total"]
+                )
             case "stage_finished" | "job_done" | "job_failed":
                 self._finish()
 
@@ -203,7 +210,7 @@ def _conclude(
     """Write and print the report of a job that is done, or say why it failed."""
     if outcome.status != "done":
         console.print(
-            f"[red]{text('server.failed')}[/red] {outcome.texts[current_language()]}", soft_wrap=True
+            f"[red]{text('server.failed')}[/red] {escape(outcome.texts[current_language()])}", soft_wrap=True
         )
         return 1
     seconds = {"total": round(time.monotonic() - started, 1)}

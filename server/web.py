@@ -14,7 +14,10 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import httpx
+import msgspec
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 from federation.frames import MAX_FRAME_BYTES
 from server.relay import Relay, RelayRefused
@@ -36,6 +39,8 @@ FLEET_ROUTES: Final = frozenset(
 """What an enrolled SuperNode calls. Self-registration is left out: parties enter through the roster."""
 
 MAX_FLEET_BYTES: Final = 64 << 20
+MAX_TOKENS_BYTES: Final = 1 << 20
+"""What the driver may send to open a session: room for thousands of parties."""
 MAX_WAIT_SECONDS: Final = 30.0
 _HOP_BY_HOP: Final = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
@@ -75,8 +80,18 @@ def create_app(superlink: str, trust: ssl.SSLContext, relay_secret: str) -> Fast
             yield
 
     app = FastAPI(
-        title="Silhouette coordinator", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+        title="Silhouette coordinator",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
+
+    @app.exception_handler(RequestValidationError)
+    async def say_nothing(_request: Request, _problem: Exception) -> Response:
+        # Just as for a path that does not exist: a malformed request learns no more than a wrong token.
+        return JSONResponse({"detail": "Not Found"}, 404)
 
     def driver_only(token: Annotated[str, Depends(bearer)]) -> None:
         if not hmac.compare_digest(token.encode(), relay_secret.encode()):
@@ -96,7 +111,12 @@ def create_app(superlink: str, trust: ssl.SSLContext, relay_secret: str) -> Fast
         return Response(answer.content, answer.status_code, kept)
 
     @app.put("/relay/{session}", dependencies=[Depends(driver_only)])
-    async def open_session(session: str, tokens: dict[str, str]) -> None:
+    async def open_session(session: str, request: Request) -> None:
+        # Not a parameter of the route: FastAPI would read the body before it has looked at the token.
+        try:
+            tokens = msgspec.json.decode(await _body(request, MAX_TOKENS_BYTES), type=dict[str, str])
+        except (msgspec.MsgspecError, ValueError):
+            raise HTTPException(422) from None
         relay.open(session, tokens)
 
     @app.delete("/relay/{session}", dependencies=[Depends(driver_only)])

@@ -31,7 +31,9 @@ def catalogue(language: str) -> dict[str, str]:
     texts: dict[str, str] = {}
     for file in sorted((resources.files(__name__) / language).iterdir(), key=lambda item: item.name):
         if file.name.endswith(".toml"):
-            _flatten(file.name.removesuffix(".toml").split("-")[0], tomllib.loads(file.read_text("utf-8")), texts)
+            _flatten(
+                file.name.removesuffix(".toml").split("-")[0], tomllib.loads(file.read_text("utf-8")), texts
+            )
     return texts
 
 
