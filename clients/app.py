@@ -26,7 +26,7 @@ def read_offer(message: Message) -> Offer:
     try:
         array = message.content.array_records["offer"]["offer"]
         return msgspec.msgpack.decode(array.data, type=Offer)
-    except (KeyError, msgspec.MsgspecError):
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
         raise MessageInvalid("message_undecodable") from None
 
 

@@ -189,14 +189,17 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
         "table": node.settings.table.path,
         "fingerprint": node.identity.public.fingerprint,
         "coordinator": roster.url if roster else None,
-        "parties": [party.name for party in roster.parties] if roster else [],
+        "parties": {name: key.fingerprint for name, key in roster.identities(node.settings.name).items()}
+        if roster
+        else {},
         "sessions": sessions,
     }
     if as_json:
         print_json(state)
         return
     for key, value in state.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        names = [f"{name} ({key})" for name, key in value.items()] if isinstance(value, dict) else value
+        shown = ", ".join(names) if isinstance(names, list) else names
         out.print(f"{text(f'node.status_{key}')}: {shown or '-'}")
 
 

@@ -15,8 +15,8 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
+from clients.context import StageContext, boosting_options, risk_plan
 from clients.home import NodeHome
-from clients.stages import StageContext, aligned_label, boosting_options, risk_plan
 from federation import metrics
 from federation.binning import Binning
 from federation.clusters import standardize
@@ -100,7 +100,7 @@ def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     merging of small bins, and on a few hundred held-out rows its figure differs by chance alone.
     """
     plan, options, holder = risk_plan(job), boosting_options(job), parties[0]
-    label = aligned_label(holder.context)
+    label = holder.context.aligned_label()
     train = np.frombuffer(holder.record("train_rows"), dtype=np.int64)
     test = np.setdiff1d(np.arange(len(label)), train)
     codes = np.hstack([party.codes() for party in parties])

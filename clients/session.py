@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
 
+from clients.context import StageContext
 from clients.home import NodeHome
-from clients.stages import PartyStage, StageContext, build_stage
+from clients.stages import PartyStage, build_stage
 from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
@@ -143,6 +144,7 @@ class PartySession:
             self._report(failure)
             raise
         finally:
+            self._context.forget_key()
             self._inbox.stop()
             self._transport.close()
 

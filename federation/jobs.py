@@ -14,7 +14,8 @@ from federation.roles import Parties
 from privacy.errors import ConfigInvalid
 from privacy.parameters import Profile, profile_named
 
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}\Z")]
+LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600
 Seed = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
@@ -64,7 +65,7 @@ class RiskPlan(_Closed, frozen=True):
     depth: Annotated[int, Meta(ge=1, le=10)] = 4
     bins: Annotated[int, Meta(ge=2, le=128)] = 32
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.3
-    l2: Annotated[float, Meta(ge=0)] = 1.0
+    l2: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     min_child_rows: Annotated[int, Meta(ge=1)] | None = None
     first_tree_local: bool = True
     test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
@@ -78,9 +79,9 @@ class Deadlines(_Closed, frozen=True):
     lives calls at least every ten seconds); step: without any progress of the job.
     """
 
-    join: Annotated[float, Meta(gt=0)] = 90.0
-    silence: Annotated[float, Meta(ge=15)] = 30.0
-    step: Annotated[float, Meta(gt=0)] = 900.0
+    join: Annotated[float, Meta(gt=0, le=LONGEST_DEADLINE_SECONDS)] = 90.0
+    silence: Annotated[float, Meta(ge=15, le=LONGEST_DEADLINE_SECONDS)] = 30.0
+    step: Annotated[float, Meta(gt=0, le=LONGEST_DEADLINE_SECONDS)] = 900.0
 
 
 class Job(_Closed, frozen=True):
@@ -141,7 +142,7 @@ def decode_job(data: bytes) -> Job:
     """Inverse of `encode_job`, checked. Raises `ConfigInvalid`."""
     try:
         job = msgspec.msgpack.decode(data, type=Job)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
         raise ConfigInvalid("job_invalid", job="?", problem=str(problem)) from None
     check_job(job)
     return job

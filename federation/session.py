@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from federation.messages import Message
+from federation.roles import Disclosure, Disclosures
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,4 +124,14 @@ MESSAGES: Final = (
     MatchRelease,
     ClusterRelease,
     RiskRelease,
+)
+
+MATCH_RELEASES: Final = Disclosures(
+    "session", coordinator=(Disclosure("match_release", ("session.match_release/1",)),)
+)
+SEGMENT_RELEASES: Final = Disclosures(
+    "session", coordinator=(Disclosure("cluster_release", ("session.cluster_release/1",)),)
+)
+RISK_RELEASES: Final = Disclosures(
+    "session", coordinator=(Disclosure("risk_release", ("session.risk_release/1",)),)
 )

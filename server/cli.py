@@ -80,6 +80,7 @@ def serve(home: HomeOption) -> None:
 
 @app.command(help=text("server.help_status"))
 def status(home: HomeOption, as_json: JsonOption = False) -> None:
+    from privacy.sealing import PublicIdentity
     from server.flower import FlowerControl
     from server.home import CoordinatorHome
 
@@ -87,7 +88,10 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
     running, roster = coordinator.running, coordinator.roster
     nodes = FlowerControl(coordinator).node_status() if running else {}
     parties = {
-        party.name: nodes.get(running.node_ids.get(party.name, 0), "offline") if running else "unknown"
+        party.name: {
+            "status": nodes.get(running.node_ids.get(party.name, 0), "offline") if running else "unknown",
+            "fingerprint": PublicIdentity.from_text(party.identity).fingerprint,
+        }
         for party in roster.parties
     }
     state = {"serving": running is not None, "url": roster.url, "parties": parties}
@@ -95,8 +99,8 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
         print_json(state)
         return
     out.print(text("server.serving" if running else "server.not_serving", url=roster.url))
-    for name, party_status in parties.items():
-        out.print(f"{name}: {party_status}")
+    for name, party in parties.items():
+        out.print(f"{name}: {party['status']} ({party['fingerprint']})")
 
 
 @app.command(help=text("server.help_run"))

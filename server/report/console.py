@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from server.report.wording import Wording
+
+MODELS: Final = ("bank_only", "joint", "pooled", "pooled_sklearn")
 
 
 def print_report(report: dict[str, Any], console: Console, language: str | None = None) -> None:
@@ -62,10 +64,10 @@ def _risk(report: dict[str, Any], w: Wording) -> Table:
     risk = report["risk"]
     alone = w("risk.alone", party=report["job"]["label_holder"])
     title = f"{w('risk.title')} ({w('risk.held_out', rows=w.count(risk['test_rows']))})"
-    table = _table(title, "", alone, w("risk.joint"), w("risk.pooled"))
+    table = _table(title, "", alone, w("risk.joint"), w("risk.pooled"), w("risk.pooled_sklearn"))
     for name in ("auc", "ks"):
         values = risk[name]
-        _row(table, name.upper(), *(w.metric(values[kind]) for kind in ("bank_only", "joint", "pooled")))
+        _row(table, name.upper(), *(w.metric(values[kind]) for kind in MODELS))
     return table
 
 

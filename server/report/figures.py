@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from federation import align, boosting, insight, kmeans, scoring
+from federation import align, boosting, insight, kmeans, scoring, session
 from federation.insight import SegmentProfile
 from federation.jobs import Job, PartyRole, Stage
 from federation.messages import COORDINATOR
@@ -23,10 +23,10 @@ from federation.roles import Disclosure, Disclosures
 from federation.session import ClusterRelease, MatchRelease, RiskRelease
 
 PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
-    Stage.MATCH: (align.DISCLOSES,),
-    Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES),
+    Stage.MATCH: (align.DISCLOSES, session.MATCH_RELEASES),
+    Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
     Stage.RISK: (boosting.DISCLOSES,),
-    Stage.SCORE: (scoring.DISCLOSES,),
+    Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
 }
 
 HIGHLIGHTS: Final = 3

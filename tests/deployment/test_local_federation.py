@@ -35,7 +35,9 @@ def job_file(folder: Path) -> tuple[JobFile, Path]:
     """A small world, and its job with test keys and short deadlines."""
     write_world(make_world(1500, seed=5), folder)
     file = write_job(folder)
-    file.write_text(JOB_SETTINGS.split("[")[0] + file.read_text() + "[" + JOB_SETTINGS.split("[")[1])
+    file.write_text(
+        JOB_SETTINGS.split("[", maxsplit=1)[0] + file.read_text() + "[" + JOB_SETTINGS.split("[")[1]
+    )
     return read_job_file(file), file
 
 
@@ -112,7 +114,10 @@ def test_a_job_runs_and_the_coordinator_never_holds_the_secret_key(federation) -
         (name,) = [name for name in vault.names("job/") if name.endswith("/paillier")]
         data = vault.get(name)
         assert data is not None
-        primes = [int.from_bytes(data[: len(data) // 2], "big"), int.from_bytes(data[len(data) // 2 :], "big")]
+        primes = [
+            int.from_bytes(data[: len(data) // 2], "big"),
+            int.from_bytes(data[len(data) // 2 :], "big"),
+        ]
         n = int(SecretKey.from_bytes(data).public.n)
         assert primes[0] * primes[1] == n
         size = (primes[0].bit_length() + 7) // 8

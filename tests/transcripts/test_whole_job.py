@@ -142,11 +142,14 @@ def test_no_feature_value_crosses_in_binary(finished) -> None:
 def test_every_message_is_declared_for_its_recipient(finished) -> None:
     federation, *_ = finished
     declared = {"label_holder": set(), "feature_holder": set(), "coordinator": set()}
-    for protocol in (align, kmeans, insight, boosting, scoring):
+    releases = (session.MATCH_RELEASES, session.SEGMENT_RELEASES, session.RISK_RELEASES)
+    protocols = [module.DISCLOSES for module in (align, kmeans, insight, boosting, scoring)]
+    for protocol in (*protocols, *releases):
         for role, allowed in declared.items():
-            for disclosure in getattr(protocol.DISCLOSES, role):
+            for disclosure in getattr(protocol, role):
                 allowed |= set(disclosure.messages)
     control = {message.__struct_config__.tag for message in session.MESSAGES}
+    control -= {tag for tag in control if "release" in tag}
     seen = set()
     for _, recipient, data in federation.messages:
         role = {COORDINATOR: "coordinator", "bank": "label_holder"}.get(recipient, "feature_holder")
@@ -158,7 +161,9 @@ def test_every_message_is_declared_for_its_recipient(finished) -> None:
 
 def test_the_secret_key_stays_in_the_label_holders_process(finished) -> None:
     federation, *_ = finished
-    assert not any("paillier" in name for home in federation.nodes.values() for name in home.vault.names())
+    names = [name for home in federation.nodes.values() for name in home.vault.names()]
+    assert any(name.endswith("/scores") for name in names)
+    assert not any("paillier" in name for name in names)
 
 
 def test_the_coordinator_never_imports_decryption() -> None:

@@ -29,7 +29,13 @@ from server.report.wording import Wording
 K_MIN = 50
 COMPARE = {
     "segments": {"ari_pooled": 0.9987, "largest_centroid_difference": 2.5e-9, "inertia_pooled": 1234.5},
-    "risk": {"auc_pooled": 0.7914, "ks_pooled": 0.4475},
+    "risk": {
+        "auc_pooled": 0.7914,
+        "ks_pooled": 0.4475,
+        "auc_sklearn": 0.7926,
+        "ks_sklearn": 0.4481,
+        "largest_score_difference": 0.0,
+    },
 }
 HOSTILE = "<script>alert('x')</script>"
 
@@ -183,8 +189,8 @@ def test_figures_of_all_stages(report: dict[str, Any]) -> None:
     assert segments["default_rate"] == [0.05, 0.125, None]
     assert segments["default_rate_overall"] is None  # it would give the hidden rate away
     risk = report["risk"]
-    assert risk["auc"] == {"bank_only": 0.7123, "joint": 0.7897, "pooled": 0.7914}
-    assert risk["ks"] == {"bank_only": 0.3121, "joint": 0.4419, "pooled": 0.4475}
+    assert risk["auc"] == {"bank_only": 0.7123, "joint": 0.7897, "pooled": 0.7914, "pooled_sklearn": 0.7926}
+    assert risk["ks"] == {"bank_only": 0.3121, "joint": 0.4419, "pooled": 0.4475, "pooled_sklearn": 0.4481}
     assert (risk["train_rows"], risk["test_rows"]) == (700, 300)
     assert risk["importance"] == [["shop", "", 0.5], ["bank", "income", 0.3], ["bank", "debt", 0.2]]
     assert report["job"]["risk"]["min_child_rows"] == K_MIN

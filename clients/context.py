@@ -1,0 +1,157 @@
+"""One party's data and intermediate results in one session; the job's parameters in the protocols' terms."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from gmpy2 import mpz
+from sklearn.model_selection import train_test_split
+
+from clients.home import NodeHome
+from clients.tables import CustomerTable, load
+from federation.clusters import KMeansOptions
+from federation.jobs import Job, PartyRole, RiskPlan
+from federation.roles import View
+from federation.trees import BoostingOptions
+from privacy.errors import ConfigInvalid
+from privacy.paillier_secret import SecretKey
+from privacy.parameters import MINIMUM_KEY_BITS
+
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Labels = np.ndarray[Any, np.dtype[np.int8]]
+PAILLIER_RECORD: Final = "paillier"
+
+
+class ParallelDecryptor:
+    """The secret key as a role sees it, on all cores of this party."""
+
+    def __init__(self, key: SecretKey) -> None:
+        self._key = key
+        self._jobs = os.cpu_count() or 1
+
+    def encrypt(self, plaintexts: list[int]) -> list[mpz]:
+        return self._key.encrypt(plaintexts, n_jobs=self._jobs)
+
+    def decrypt(self, ciphertexts: list[mpz]) -> list[int]:
+        return self._key.decrypt(ciphertexts, n_jobs=self._jobs)
+
+
+@dataclass(slots=True)
+class Artefacts:
+    """What later stages need of earlier ones. rows: own row per aligned row; train_rows: aligned positions."""
+
+    rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    segments: Integers | None = None
+    train_rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    model: Any = None
+
+
+class StageContext:
+    """What the stages of one party share in one session. Records go into the vault under `job/<session>/`."""
+
+    def __init__(self, home: NodeHome, job: Job, session: str) -> None:
+        self.home = home
+        self.job = job
+        self.plan = job.plan_of(home.settings.name)
+        self.is_label_holder = self.plan.role is PartyRole.LABEL_HOLDER
+        self.kept = Artefacts()
+        self._prefix = f"job/{session}/"
+
+    @property
+    def k_min(self) -> int:
+        return self.job.security.k_min
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields that the job names for this party, each once."""
+        return tuple(dict.fromkeys((*self.plan.segment_fields, *self.plan.risk_fields)))
+
+    @cached_property
+    def table(self) -> CustomerTable:
+        """The eligible rows, loaded once: only the fields the job names, the label only for its holder."""
+        with_label = self.is_label_holder and self.job.risk is not None
+        spec = self.home.settings.table
+        if with_label and spec.label_column is None:
+            raise ConfigInvalid("label_not_registered", file=spec.path)
+        return load(spec, self.job.purpose, self.fields, with_label=with_label)
+
+    @cached_property
+    def key(self) -> SecretKey:
+        """The job's Paillier key, made at the label holder when it is first needed; it stays in this vault."""
+        bits = self.job.security.key_bits
+        key = SecretKey.generate(bits, testing_only=bits < MINIMUM_KEY_BITS)
+        self.keep(PAILLIER_RECORD, key.to_bytes())
+        return key
+
+    def aligned(self, fields: tuple[str, ...]) -> View:
+        """The named fields of the matched rows, in aligned order."""
+        view = self.table.view(fields)
+        return View(view.fields, view.values[self.kept.rows])
+
+    def aligned_label(self) -> Labels:
+        """The label of the matched rows. Raises `ConfigInvalid` when none is registered."""
+        if self.table.label is None:
+            raise ConfigInvalid("label_not_registered", file=self.table.file)
+        return self.table.label[self.kept.rows]
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Store a record of this job in the vault."""
+        self.home.vault.put(self._prefix + name, data)
+
+    def forget_key(self) -> None:
+        """Remove the job's secret key from the vault: nothing after the session needs it."""
+        self.home.vault.remove(self._prefix + PAILLIER_RECORD)
+
+
+def risk_plan(job: Job) -> RiskPlan:
+    """The job's risk plan. Raises `ConfigInvalid` when it has none."""
+    if job.risk is None:
+        raise ConfigInvalid("job_invalid", job=job.name, problem="risk")
+    return job.risk
+
+
+def boosting_options(job: Job) -> BoostingOptions:
+    """The job's parameters for trees; sums under k_min rows never leave a partner."""
+    plan, k_min = risk_plan(job), job.security.k_min
+    return BoostingOptions(
+        trees=plan.trees,
+        depth=plan.depth,
+        bins=plan.bins,
+        learning_rate=plan.learning_rate,
+        l2=plan.l2,
+        min_child_rows=max(plan.min_child_rows or k_min, k_min),
+        k_min=k_min,
+        first_tree_local=plan.first_tree_local,
+        scale_bits=job.security.gradient_scale_bits,
+    )
+
+
+def kmeans_options(job: Job) -> KMeansOptions:
+    """The job's parameters for k-means. Raises `ConfigInvalid` when it has none."""
+    plan = job.segments
+    if plan is None:
+        raise ConfigInvalid("job_invalid", job=job.name, problem="segments")
+    return KMeansOptions(
+        n_clusters=plan.n_clusters,
+        candidates=plan.candidates,
+        n_init=plan.n_init,
+        max_iter=plan.max_iter,
+        seed=plan.seed,
+    )
+
+
+def split_rows(plan: RiskPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
+    """(training, held-out) rows as increasing aligned positions, stratified by label.
+
+    The split follows the label holder's own row order, so that it does not change with the matching key.
+    """
+    by_own_row = np.argsort(rows, kind="stable")
+    train, test = train_test_split(
+        by_own_row, test_size=plan.test_share, random_state=plan.seed, stratify=label[by_own_row]
+    )
+    return np.sort(train), np.sort(test)

@@ -1,0 +1,108 @@
+"""What a party makes of a finished stage: a file for its own people, aggregates for the report.
+
+Every figure that leaves here has been through the small-cell rule: nothing about fewer than k_min people.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from clients.context import Floats, StageContext, boosting_options
+from federation import metrics
+from federation.insight import SegmentProfile, segment_profile
+from federation.kmeans import Clustering
+from federation.roles import View
+from federation.session import MatchRelease, RiskRelease
+from federation.trees import fit_trees
+from privacy.errors import CohortTooSmall
+from privacy.small_cells import hidden_cells, hidden_totals
+
+
+def match_release(context: StageContext) -> MatchRelease:
+    """How the table shrank to the matched rows."""
+    first, *excluded, last = context.table.funnel
+    # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.
+    counts = np.array([step.rows for step in excluded], dtype=np.int64)
+    hidden = hidden_totals(counts, context.k_min).tolist()
+    funnel = tuple(
+        (step.reason, None if hide else step.rows) for step, hide in zip(excluded, hidden, strict=True)
+    )
+    return MatchRelease(rows=first.rows, eligible=last.rows, matched=len(context.kept.rows), funnel=funnel)
+
+
+def profile(context: StageContext, found: Clustering) -> SegmentProfile:
+    """The segments on this party's fields, in the fields' own units."""
+    view = context.aligned(context.fields)
+    logs = {item.name for item in context.home.settings.table.fields if item.transform == "log1p"}
+    columns = [
+        np.expm1(column) if name in logs else column
+        for name, column in zip(view.fields, view.values.T, strict=True)
+    ]
+    raw = View(view.fields, np.column_stack(columns))
+    return segment_profile(raw, found.assignments, found.n_clusters, context.k_min)
+
+
+def scores_alone(context: StageContext) -> Floats:
+    """The baseline: the same trees on the label holder's own fields, without partners; one score per matched row."""
+    label, train = context.aligned_label(), context.kept.train_rows
+    codes = context.kept.model.binning.transform(context.aligned(context.plan.risk_fields).values)
+    baseline = fit_trees(codes[train], label[train], boosting_options(context.job))
+    return baseline.predict_proba(codes)
+
+
+def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRelease:
+    """Quality on the held-out rows. Raises `CohortTooSmall` when these are fewer than k_min."""
+    label, train = context.aligned_label(), context.kept.train_rows
+    test = np.setdiff1d(np.arange(len(label)), train)
+    if len(test) < context.k_min:
+        raise CohortTooSmall("test_rows_small", k_min=context.k_min)
+    return RiskRelease(
+        train_rows=len(train),
+        test_rows=len(test),
+        auc_alone=metrics.auc(label[test], alone[test]),
+        ks_alone=metrics.ks(label[test], alone[test]),
+        auc_joint=metrics.auc(label[test], scores[test]),
+        ks_joint=metrics.ks(label[test], scores[test]),
+        importance=_importance(context),
+        default_rate=_default_rate(context),
+    )
+
+
+def _importance(context: StageContext) -> tuple[tuple[str, str, float], ...]:
+    model, own = context.kept.model, context.plan.name
+    gains = [(own, name, gain) for name, gain in model.field_gains.items()]
+    gains += [(party, "", gain) for party, gain in model.partner_gains.items()]
+    total = sum(gain for _, _, gain in gains) or 1.0
+    return tuple((party, name, gain / total) for party, name, gain in gains)
+
+
+def _default_rate(context: StageContext) -> tuple[float | None, ...]:
+    segments, label = context.kept.segments, context.aligned_label()
+    if segments is None:
+        return ()
+    n_segments = int(segments.max()) + 1
+    cells = np.bincount(segments * 2 + label, minlength=2 * n_segments).reshape(n_segments, 2)
+    hidden = hidden_cells(cells, context.k_min)
+    return tuple(
+        None if any(hide) else bad / (good + bad)
+        for (good, bad), hide in zip(cells.tolist(), hidden.tolist(), strict=True)
+    )
+
+
+def write_customers(context: StageContext, scores: Floats | None = None, alone: Floats | None = None) -> None:
+    """`results/<job>/customers.csv` in the label holder's home: its own customers' segments and scores."""
+    kept, table = context.kept, context.table
+    identifiers = np.array(table.identifiers, dtype=object)
+    result = pd.DataFrame({"identifier": identifiers[kept.rows], "row": table.rows[kept.rows]})
+    if kept.segments is not None:
+        result["segment"] = kept.segments
+    if scores is not None and alone is not None:
+        held_out = np.ones(len(result), dtype=bool)
+        held_out[kept.train_rows] = False
+        result["held_out"], result["score"], result["score_alone"] = held_out, scores, alone
+    folder = context.home.results / context.job.name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = folder / "customers.csv"
+    file.touch(mode=0o600)
+    result.sort_values("row").to_csv(file, index=False)

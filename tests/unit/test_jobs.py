@@ -1,0 +1,427 @@
+"""Jobs: every rule, every unknown key, and one digest for everybody."""
+
+import hashlib
+import typing
+from enum import Enum
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation.jobs import (
+    Deadlines,
+    Job,
+    PartyPlan,
+    PartyRole,
+    RiskPlan,
+    SegmentsPlan,
+    Stage,
+    check_job,
+    decode_job,
+    encode_job,
+)
+from privacy.errors import ConfigInvalid
+from privacy.parameters import HIGH, MINIMUM_KEY_BITS, PROFILES, STANDARD, TESTING_ONLY, profile_named
+from privacy.texts import LANGUAGES
+from server.jobfile import read_job_file
+
+BANK = PartyPlan(
+    name="bank", role=PartyRole.LABEL_HOLDER, segment_fields=("income",), risk_fields=("income", "age")
+)
+SHOP = PartyPlan(
+    name="shop", role=PartyRole.FEATURE_HOLDER, segment_fields=("spend",), risk_fields=("spend",)
+)
+JOB = Job(
+    name="autumn", purpose="credit_risk", parties=(BANK, SHOP), segments=SegmentsPlan(), risk=RiskPlan()
+)
+DIGEST = "85ebf61e3e622fda6d38ca61e10d7f1e7ee143e3f32912d57adc8c539d82e019"
+"""Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
+
+
+def changed(record, **changes):
+    return msgspec.structs.replace(record, **changes)
+
+
+def refuses(act, *arguments, key="job_invalid"):
+    with pytest.raises(ConfigInvalid) as caught:
+        act(*arguments)
+    assert caught.value.key == key
+    assert all(caught.value.render(language) for language in LANGUAGES)
+    return caught.value.render("en")
+
+
+# --- what a job is
+
+
+def test_a_job_is_the_same_after_its_journey():
+    check_job(JOB)
+    assert decode_job(encode_job(JOB)) == JOB
+    assert JOB.roles.label_holder == "bank"
+    assert JOB.roles.feature_holders == ("shop",)
+    assert JOB.plan_of("shop") == SHOP
+    assert JOB.security is STANDARD
+
+
+def test_the_label_holder_comes_first_wherever_it_is_listed():
+    assert changed(JOB, parties=(SHOP, BANK)).roles.all == ("bank", "shop")
+
+
+@pytest.mark.parametrize(
+    ("segments", "risk", "stages"),
+    [
+        (None, None, ("match",)),
+        (SegmentsPlan(), None, ("match", "segments")),
+        (None, RiskPlan(), ("match", "risk", "score")),
+        (SegmentsPlan(), RiskPlan(), ("match", "segments", "risk", "score")),
+    ],
+)
+def test_stages_follow_the_plans(segments, risk, stages):
+    assert changed(JOB, segments=segments, risk=risk).stages == tuple(Stage(stage) for stage in stages)
+
+
+def test_a_party_that_takes_no_part_has_no_plan():
+    message = refuses(JOB.plan_of, "telecom", key="job_party_unknown")
+    assert "telecom" in message
+    assert "autumn" in message
+
+
+# --- the rules
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"parties": ()}, "parties"),
+        ({"parties": (BANK,)}, "at least two"),
+        ({"parties": (BANK, changed(SHOP, name="bank"))}, "must differ"),
+        ({"parties": (BANK, SHOP, changed(SHOP, risk_fields=()))}, "must differ"),
+        ({"parties": (BANK, changed(SHOP, name="coordinator"))}, "coordinator"),
+        ({"parties": (changed(BANK, role=PartyRole.FEATURE_HOLDER), SHOP)}, "label_holder"),
+        ({"parties": (BANK, changed(SHOP, role=PartyRole.LABEL_HOLDER))}, "label_holder"),
+        (
+            {"parties": (changed(BANK, segment_fields=()), changed(SHOP, segment_fields=()))},
+            "segment_fields",
+        ),
+        ({"parties": (changed(BANK, risk_fields=()), SHOP)}, "risk_fields"),
+    ],
+)
+def test_each_rule_refuses_with_the_fields_name(changes, named):
+    job = changed(JOB, **changes)
+    for act in (lambda: check_job(job), lambda: decode_job(encode_job(job))):
+        message = refuses(act)
+        assert named in message
+        assert "'autumn'" in message
+
+
+def test_a_plan_without_its_stage_needs_no_fields():
+    parties = (changed(BANK, segment_fields=(), risk_fields=()), changed(SHOP, segment_fields=()))
+    check_job(changed(JOB, parties=parties, segments=None, risk=None))
+
+
+def test_profiles_by_name():
+    assert dict(PROFILES) == {"standard": STANDARD, "high": HIGH, "TESTING_ONLY": TESTING_ONLY}
+    assert {name: profile_named(name).name for name in PROFILES} == {name: name for name in PROFILES}
+    assert [p.name for p in PROFILES.values() if p.key_bits < MINIMUM_KEY_BITS] == ["TESTING_ONLY"]
+    assert HIGH.key_bits > STANDARD.key_bits >= MINIMUM_KEY_BITS
+    assert min(STANDARD.k_min, HIGH.k_min) >= 50
+
+
+@pytest.mark.parametrize("name", ["", "Standard", "testing_only", "low", "standard "])
+def test_an_unknown_profile_names_the_known_ones(name):
+    for act in (lambda: profile_named(name), lambda: check_job(changed(JOB, profile=name))):
+        message = refuses(act, key="profile_unknown")
+        assert all(known in message for known in PROFILES)
+
+
+# --- what the types refuse
+
+RECORDS = {
+    "": Job,
+    "parties.0": PartyPlan,
+    "segments": SegmentsPlan,
+    "risk": RiskPlan,
+    "deadlines": Deadlines,
+}
+
+
+def with_value(place, value):
+    """The encoded job with one value changed, by a dotted path."""
+    plain = msgspec.to_builtins(JOB)
+    *outer, last = place.split(".")
+    inner = plain
+    for step in outer:
+        inner = inner[int(step)] if step.isdigit() else inner[step]
+    inner[last] = value
+    return msgspec.msgpack.encode(plain)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_an_unknown_key_is_refused_by_its_name(record):
+    place = f"{record}.colour".lstrip(".")
+    assert "colour" in refuses(decode_job, with_value(place, 1))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((place, name) for place in ("name", "purpose", "parties.1.name") for name in (
+            "", "Bank", "1bank", "-bank", "ba nk", "ba/nk", "../x", "b" * 33, "bänk", "bank\n", 7, None,
+        )),
+        ("parties.0.role", "owner"),
+        ("parties", {}),
+        ("parties.0.risk_fields", [1]),
+        ("parties.0.risk_fields", "income"),
+        ("profile", None),
+        ("segments.n_clusters", 1),
+        ("segments.n_clusters", 51),
+        ("segments.n_clusters", "many"),
+        ("segments.n_clusters", 2.5),
+        ("segments.candidates", [1]),
+        ("segments.candidates", [51]),
+        ("segments.n_init", 0),
+        ("segments.n_init", 21),
+        ("segments.max_iter", 0),
+        ("segments.max_iter", 1001),
+        ("segments.seed", -1),
+        ("segments.seed", 2**32),
+        ("risk.trees", 0),
+        ("risk.trees", 1001),
+        ("risk.trees", True),
+        ("risk.depth", 0),
+        ("risk.depth", 11),
+        ("risk.bins", 1),
+        ("risk.bins", 129),
+        ("risk.learning_rate", 0),
+        ("risk.learning_rate", 1.5),
+        ("risk.learning_rate", float("nan")),
+        ("risk.l2", -0.1),
+        ("risk.l2", float("nan")),
+        ("risk.min_child_rows", 0),
+        ("risk.first_tree_local", 1),
+        ("risk.test_share", 0),
+        ("risk.test_share", 1),
+        ("risk.seed", 2**32),
+        ("deadlines.join", 0),
+        ("deadlines.join", -1),
+        ("deadlines.silence", 0),
+        ("deadlines.step", float("nan")),
+    ],
+)  # fmt: skip
+def test_values_outside_their_range_are_refused_by_their_key(place, value):
+    message = refuses(decode_job, with_value(place, value))
+    assert place.split(".")[-1] in message
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc0", b"\x80", b"\x81\xa4name\xa2\xff\xfe", b"\x91" * 100_000])
+def test_what_is_no_job_is_refused(data):
+    refuses(decode_job, data)
+
+
+@given(data=st.binary(max_size=100))
+def test_garbage_is_refused(data):
+    refuses(decode_job, data)
+
+
+# --- the digest
+
+
+def other_value(hint, value):
+    """A valid value that differs: for the digest every field counts."""
+    match value:
+        case bool():
+            other = not value
+        case Enum():
+            other = next(item for item in type(value) if item is not value)
+        case int() | None:
+            other = (value or 80) + 1
+        case float():
+            other = value * 0.75
+        case str():
+            other = 3 if "Literal" in str(hint) else value + "x"
+        case _:
+            other = value[:-1]
+    return other
+
+
+def leaves(record, path=()):
+    """Every field of the job that is no record itself: (path, hint, value)."""
+    hints = typing.get_type_hints(type(record), include_extras=True)
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, msgspec.Struct):
+            yield from leaves(value, (*path, name))
+        elif name == "parties":
+            for place, plan in enumerate(value):
+                yield from leaves(plan, (*path, name, place))
+            yield (*path, name), hints[name], value
+        else:
+            yield (*path, name), hints[name], value
+
+
+def replaced(record, path, value):
+    """A copy with the value at `path` changed."""
+    first, *rest = path
+    inner = record[first] if isinstance(record, tuple) else getattr(record, first)
+    new = replaced(inner, rest, value) if rest else value
+    if isinstance(record, tuple):
+        return (*record[:first], new, *record[first + 1 :])
+    return changed(record, **{first: new})
+
+
+LEAVES = {".".join(map(str, path)): (path, hint, value) for path, hint, value in leaves(JOB)}
+
+
+def test_the_walk_sees_every_field():
+    counted = {Job: 1, PartyPlan: 2, SegmentsPlan: 1, RiskPlan: 1, Deadlines: 1}
+    fields = sum(times * len(kind.__struct_fields__) for kind, times in counted.items())
+    assert len(LEAVES) == fields - len(("segments", "risk", "deadlines"))
+
+
+@pytest.mark.parametrize("place", LEAVES)
+def test_the_digest_changes_with_any_field(place):
+    path, hint, value = LEAVES[place]
+    assert replaced(JOB, path, other_value(hint, value)).digest != JOB.digest
+
+
+@pytest.mark.parametrize("plan", ["segments", "risk"])
+def test_the_digest_changes_with_a_missing_plan(plan):
+    assert changed(JOB, **{plan: None}).digest != JOB.digest
+
+
+def test_the_digest_changes_with_the_order_of_parties_and_fields():
+    assert changed(JOB, parties=(SHOP, BANK)).digest != JOB.digest
+    assert changed(JOB, parties=(changed(BANK, risk_fields=("age", "income")), SHOP)).digest != JOB.digest
+
+
+def test_the_digest_is_stable():
+    assert JOB.digest == DIGEST
+
+
+def test_the_digest_is_the_same_at_every_party():
+    """Also when a float was given as an integer, or a tuple as a list, where the job was written."""
+    loose = changed(
+        JOB,
+        deadlines=Deadlines(join=60, silence=20, step=100),
+        risk=RiskPlan(learning_rate=1, l2=0),
+        parties=[BANK, SHOP],
+    )
+    strict = changed(
+        JOB,
+        deadlines=Deadlines(join=60.0, silence=20.0, step=100.0),
+        risk=RiskPlan(learning_rate=1.0, l2=0.0),
+    )
+    assert decode_job(encode_job(loose)) == strict
+    assert loose.digest == decode_job(encode_job(loose)).digest == strict.digest
+    assert strict.digest == hashlib.sha256(encode_job(strict)).hexdigest()
+
+
+# --- job files
+
+FILE = """
+name = "autumn"
+purpose = "credit_risk"
+
+[[party]]
+name = "bank"
+role = "label_holder"
+segment_fields = ["income"]
+risk_fields = ["income", "age"]
+[party.table]
+path = "tables/bank.csv"
+id_column = "phone"
+[party.table.consents]
+path = "tables/consents.csv"
+id_column = "phone"
+
+[[party]]
+name = "shop"
+role = "feature_holder"
+segment_fields = ["spend"]
+risk_fields = ["spend"]
+
+[segments]
+[risk]
+"""
+
+
+@pytest.fixture
+def job_file(tmp_path):
+    file = tmp_path / "jobs" / "job.toml"
+    file.parent.mkdir()
+    file.write_text(FILE)
+    return file
+
+
+def test_a_job_file_is_the_job_it_describes(job_file):
+    assert read_job_file(job_file).job == JOB
+    assert read_job_file(job_file).job.digest == DIGEST
+
+
+def test_table_paths_are_absolute_and_stay_out_of_the_job(job_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in (job_file, job_file.relative_to(tmp_path)):
+        bank, shop = read_job_file(file).party
+        assert bank.table == {
+            "path": str(tmp_path / "jobs/tables/bank.csv"),
+            "id_column": "phone",
+            "consents": {"path": str(tmp_path / "jobs/tables/consents.csv"), "id_column": "phone"},
+        }
+        assert shop.table is None
+    assert b"tables" not in encode_job(read_job_file(job_file).job)
+
+
+def test_absolute_paths_stay_as_they_are(job_file):
+    job_file.write_text(FILE.replace('"tables/bank.csv"', '"/data/bank.csv"'))
+    assert read_job_file(job_file).party[0].table["path"] == "/data/bank.csv"
+
+
+def test_a_table_is_the_nodes_to_check(job_file):
+    job_file.write_text(FILE.replace('path = "tables/bank.csv"', "path = 7"))
+    assert read_job_file(job_file).party[0].table["path"] == 7
+
+
+@pytest.mark.parametrize("section", ["", "[segments]", "[risk]", "[deadlines]", "[[party]]"])
+def test_a_job_file_with_an_unknown_key_is_refused_by_its_name(job_file, section):
+    if not section:
+        text = f"colour = 1\n{FILE}"
+    elif section in FILE:
+        text = FILE.replace(section, f"{section}\ncolour = 1", 1)
+    else:
+        text = f"{FILE}\n{section}\ncolour = 1\n"
+    job_file.write_text(text)
+    message = refuses(read_job_file, job_file, key="file_invalid")
+    assert "job.toml" in message
+    assert "colour" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "named"),
+    [
+        ('name = "autumn"\n', "", "file_invalid", "name"),
+        ('purpose = "credit_risk"\n', "", "file_invalid", "purpose"),
+        ('"label_holder"', '"owner"', "file_invalid", "role"),
+        ('"label_holder"', '"feature_holder"', "job_invalid", "label_holder"),
+        ("[risk]", "[risk]\ntrees = 0", "file_invalid", "trees"),
+        ("[risk]", "[risk]\nl2 = nan", "file_invalid", "l2"),
+        ('name = "autumn"', 'name = "autumn"\nprofile = "weak"', "profile_unknown", "weak"),
+        ("[segments]", "[segments", "file_invalid", "line"),
+    ],
+)
+def test_a_wrong_job_file_is_refused_by_file_or_key(job_file, old, new, key, named):
+    job_file.write_text(FILE.replace(old, new, 1))
+    message = refuses(read_job_file, job_file, key=key)
+    assert named in message
+    assert key != "file_invalid" or "job.toml" in message
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    assert "none.toml" in refuses(read_job_file, tmp_path / "none.toml", key="file_missing")
+    (tmp_path / "bad.toml").write_bytes(b'name = "\xff\xfe"')
+    assert "bad.toml" in refuses(read_job_file, tmp_path / "bad.toml", key="file_invalid")
+
+
+def test_a_job_that_waits_for_ever_is_refused(job_file):
+    for deadline in ("join", "silence", "step"):
+        job_file.write_text(f"{FILE}\n[deadlines]\n{deadline} = inf")
+        assert deadline in refuses(read_job_file, job_file, key="file_invalid")
