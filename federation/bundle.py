@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -22,6 +23,7 @@ PACKAGES: Final = ("privacy", "federation", "clients", "server")
 SUFFIXES: Final = (".py", ".toml")
 MAX_BUNDLE_BYTES: Final = 32 << 20
 """More than this, uncompressed, is not ours (Flower's own limit is 10 MiB compressed)."""
+_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def installed_files() -> dict[str, bytes]:
@@ -59,13 +61,18 @@ def bundle_digest(archive: bytes) -> str:
     """The digest of the code in a Flower app bundle. Raises `CodeNotApproved` when it cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as bundle:
-            members = [item for item in bundle.infolist() if item.filename.split("/", 1)[0] in PACKAGES]
-            others = {item.filename for item in bundle.infolist()} - {item.filename for item in members}
+            entries = bundle.infolist()
+            members = [item for item in entries if item.filename.split("/", 1)[0] in PACKAGES]
+            names = {item.filename for item in entries}
+            others = names - {item.filename for item in members}
             if sum(item.file_size for item in members) > MAX_BUNDLE_BYTES:
                 raise CodeNotApproved("code_unreadable")
             # The manifest and the app's settings are Flower's; any other file is none of ours.
-            if others - {"pyproject.toml", ".info/CONTENT"}:
+            # Of two files with one name, another reader might take the one that was not hashed.
+            if others - {"pyproject.toml", ".info/CONTENT"} or len(names) < len(entries):
+                raise CodeNotApproved("code_unreadable")
+            if any(item.compress_type not in _COMPRESSIONS for item in members):
                 raise CodeNotApproved("code_unreadable")
             return digest_of({item.filename: bundle.read(item) for item in members})
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
         raise CodeNotApproved("code_unreadable") from None

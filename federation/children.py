@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -58,15 +59,21 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to end, and end it if it does not within `STOP_SECONDS`."""
-        process = self._process
-        if process is None or process.poll() is not None:
+        stop_all([self])
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, once: a second one would interrupt a program that is cleaning up."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def end_by(self, give_up: float) -> None:
+        """Wait until it has ended; at the time `give_up` (monotonic) end it."""
+        if self._process is None:
             return
-        process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_SECONDS)
+            self._process.wait(max(give_up - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill()
 
     def kill(self) -> None:
         """End it at once."""
@@ -76,12 +83,12 @@ class Child:
 
 
 def stop_all(children: Sequence[Child]) -> None:
-    """Signal all first, then wait for each, so that stopping takes as long as the slowest."""
+    """Signal all first, then wait for each, so that stopping takes as long as the slowest, `STOP_SECONDS` at most."""
     for child in children:
-        if child.exit_code is None and child._process is not None:
-            child._process.send_signal(signal.SIGTERM)
+        child.ask_to_end()
+    give_up = time.monotonic() + STOP_SECONDS
     for child in children:
-        child.stop()
+        child.end_by(give_up)
 
 
 def _guard(arguments: Sequence[str]) -> None:

@@ -12,6 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from federation.messages import COORDINATOR
+
+DRIVER_SILENCE_SECONDS: Final = 300.0
+"""A session whose driver has not called for this long is closed: its process has ended without saying so."""
 MAX_WAITING_BYTES: Final = 2 << 30
 """What one mailbox may hold before the relay refuses more."""
 
@@ -29,7 +33,8 @@ class Mailbox:
     delivered: int = 0
     waiting_bytes: int = 0
     last_number: int = 0
-    last_seen: float | None = None
+    opened: float = field(default_factory=time.monotonic)
+    last_called: float | None = None
     state: str = ""
     state_since: float = 0.0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,6 +84,10 @@ class Relay:
     ) -> tuple[int, bytes] | None:
         """The next frame after number `confirmed`, or None when none comes in time. Raises `RelayRefused`."""
         box = self.enter(session, party, token)
+        driver = self._sessions[session].get(COORDINATOR)
+        if driver is not None and (driver.last_called or driver.opened) < time.monotonic() - DRIVER_SILENCE_SECONDS:
+            self.close(session)
+            raise RelayRefused
         if state != box.state:
             box.state, box.state_since = state, time.monotonic()
         while box.frames and box.frames[0][0] <= confirmed:
@@ -99,7 +108,7 @@ class Relay:
         now = time.monotonic()
         return {
             party: PartyStatus(
-                None if box.last_seen is None else now - box.last_seen,
+                None if box.last_called is None else now - box.last_called,
                 box.state,
                 now - box.state_since if box.state_since else 0.0,
                 len(box.frames),
@@ -112,5 +121,5 @@ class Relay:
         box = self._sessions.get(session, {}).get(party)
         if box is None or not hmac.compare_digest(box.token.encode(), token.encode()):
             raise RelayRefused
-        box.last_seen = time.monotonic()
+        box.last_called = time.monotonic()
         return box

@@ -27,6 +27,7 @@ from privacy.errors import ConfigInvalid, PeerFailed
 from privacy.texts import current_language, text
 from server.flower import FINISHED, FlowerControl, build_bundle
 from server.home import CoordinatorHome
+from server.invitation import RelayAdmin
 from server.jobfile import JobFile, read_job_file
 from server.local import LocalFederation
 from server.records import JobRecord, Outcome
@@ -47,6 +48,7 @@ class SubmittedJob:
     def __init__(self, home: CoordinatorHome, job: Job) -> None:
         if home.running is None:
             raise ConfigInvalid("not_serving", folder=home.folder)
+        self._home = home
         self.record = JobRecord.create(home, job)
         self._control = FlowerControl(home)
         self._run_id = self._control.start(build_bundle(), self.record.job_id)
@@ -78,6 +80,10 @@ class SubmittedJob:
 
     def interrupt(self) -> None:
         """Stop the run, and say so in the record."""
+        for event in self.record.events():
+            if event["event"] == "inviting":
+                # The ServerApp is ended before it can close its session; waiting nodes must learn of it.
+                RelayAdmin(self._home.roster, self._home.relay_secret, event["session"]).close()
         self._control.stop(self._run_id)
         if self.record.outcome is None:
             self.record.fail(PeerFailed("job_interrupted"))
