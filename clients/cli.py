@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from privacy.errors import InputError, Refused, SilhouetteError
+from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
 
 if TYPE_CHECKING:
     from clients.tables import TableReport
 
-# Plain tracebacks: typer's pretty ones print local variables, and here those hold customers' data.
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("node.help")
-)
-sample_app = typer.Typer(no_args_is_help=True, help=text("node.help_sample"))
+app = make_app(text("node.help"))
+sample_app = make_app(text("node.help_sample"))
 app.add_typer(sample_app, name="sample")
-out = Console()
-problems = Console(stderr=True)
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
-JsonOption = Annotated[bool, typer.Option("--json", help=text("node.option_json"))]
-
-EXIT_CODES: dict[type[SilhouetteError], int] = {InputError: 2, Refused: 3}
-"""Exit status by error family; any other of our errors is 1."""
-
-
-def exit_code_of(error: SilhouetteError) -> int:
-    """The exit status for an error."""
-    return next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1)
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
 
 
 @sample_app.command("world", help=text("node.help_world"))
@@ -118,7 +98,7 @@ def validate(home: HomeOption, as_json: JsonOption = False) -> None:
     else:
         _show_report(report)
     if report.problems:
-        raise typer.Exit(EXIT_CODES[InputError])
+        raise typer.Exit(EXIT_INPUT)
 
 
 def _show_report(report: TableReport) -> None:
@@ -214,9 +194,5 @@ def compare(
 
 
 def main() -> None:
-    """Entry point: our errors become one clear line and an exit status."""
-    try:
-        app()
-    except SilhouetteError as error:
-        problems.print(f"[red]{text('node.error')}[/red] {escape(error.render())}", soft_wrap=True)
-        sys.exit(exit_code_of(error))
+    """Entry point of `silhouette-node`."""
+    run_app(app)

@@ -105,7 +105,7 @@ class NodeHome:
 
     def write_settings(self, settings: NodeSettings) -> None:
         """Write `node.toml`."""
-        self.settings_file.write_text(tomli_w.dumps(_without_nothing(msgspec.to_builtins(settings))), "utf-8")
+        self.settings_file.write_text(tomli_w.dumps(for_toml(settings)), "utf-8")
 
     @cached_property
     def vault(self) -> Vault:
@@ -144,8 +144,13 @@ def read_toml(file: Path, kind: type[_T]) -> _T:
         raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
 
 
+def for_toml(record: msgspec.Struct) -> dict[str, Any]:
+    """A record as TOML can hold it: plain types, and no key without a value."""
+    plain: dict[str, Any] = _without_nothing(msgspec.to_builtins(record))
+    return plain
+
+
 def _without_nothing(value: Any) -> Any:
-    """TOML has no null: leave such keys out."""
     if isinstance(value, dict):
         return {key: _without_nothing(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

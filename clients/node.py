@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,25 +14,12 @@ from clients.app import make_app
 from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
 from clients.session import connect_http
 from clients.worker import Worker
-from federation.children import Child, program
+from federation.children import Child, free_port, program
+from federation.files import write_secret
 from privacy.errors import ConfigInvalid
 
 RESTART_SECONDS: Final = 5.0
 """SuperLink lets a SuperNode in again only after the old one's heartbeats have expired: keep trying."""
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file that only its owner can read."""
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_bytes(data)
-
-
-def free_port() -> int:
-    """A TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def supernode(home: NodeHome, port: int, secret_file: Path) -> Child:
@@ -44,7 +30,7 @@ def supernode(home: NodeHome, port: int, secret_file: Path) -> Child:
     key = home.vault.get(FLOWER_KEY_RECORD)
     if key is None:
         raise ConfigInvalid("home_missing", folder=home.folder)
-    write_private(home.folder / FLOWER_KEY_FILE, key)
+    write_secret(home.folder / FLOWER_KEY_FILE, key)
     command = (
         program("flower-supernode"),
         "--superlink",
@@ -75,7 +61,7 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
     port = free_port()
     secret = secrets.token_hex(32).encode()
     secret_file = home.folder / "superexec.secret"
-    write_private(secret_file, secret)
+    write_secret(secret_file, secret)
     child = supernode(home, port, secret_file)
     connect = connect_http(home)
     worker = Worker(f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code)

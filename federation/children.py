@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,13 @@ STOP_SECONDS: Final = 6.0
 def program(name: str) -> str:
     """The path of a console program that is installed beside this Python."""
     return str(Path(sys.executable).with_name(name))
+
+
+def free_port() -> int:
+    """A TCP port that is free on loopback now, for a child to listen on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Child:

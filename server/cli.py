@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-from privacy.errors import InputError, Refused, SilhouetteError
+from federation.terminal import EXIT_INTERRUPTED, make_app, out, print_json, problems, run_app
 from privacy.texts import text
 
-# Plain tracebacks: typer's pretty ones print local variables.
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text("server.help")
-)
-out = Console()
-problems = Console(stderr=True)
+app = make_app(text("server.help"))
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]
-JsonOption = Annotated[bool, typer.Option("--json", help=text("server.option_json"))]
-
-EXIT_CODES: dict[type[SilhouetteError], int] = {InputError: 2, Refused: 3}
-"""Exit status by error family; any other of our errors is 1."""
-INTERRUPTED = 130
-"""The shell's exit status for a command that Ctrl-C ended."""
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
 
 
 @app.command(help=text("server.help_init"))
@@ -132,14 +113,10 @@ def _end_with(work: Callable[[], int]) -> None:
         status = work()
     except KeyboardInterrupt:
         problems.print(text("server.interrupted"))
-        status = INTERRUPTED
+        status = EXIT_INTERRUPTED
     raise typer.Exit(status)
 
 
 def main() -> None:
-    """Entry point: our errors become one clear line and an exit status."""
-    try:
-        app()
-    except SilhouetteError as error:
-        problems.print(f"[red]{text('server.error')}[/red] {escape(error.render())}", soft_wrap=True)
-        sys.exit(next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), 1))
+    """Entry point of `silhouette`."""
+    run_app(app)

@@ -6,7 +6,6 @@ import datetime
 import ipaddress
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from federation.children import free_port
+from federation.files import replace_file, write_secret
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
@@ -39,13 +40,6 @@ class Running(msgspec.Struct, forbid_unknown_fields=True):
 
     pid: int
     node_ids: dict[str, int]
-
-
-def free_port() -> int:
-    """A TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class CoordinatorHome:
@@ -189,21 +183,6 @@ class CoordinatorHome:
         ):  # ended; the number may be another user's process by now
             return None
         return running
-
-
-def write_secret(file: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        os.fchmod(descriptor, 0o600)  # the mode above is for a new file only
-        stream.write(data)
-
-
-def replace_file(file: Path, data: bytes) -> None:
-    """Write so that a reader sees the old content or the new, never a part."""
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(data)
-    part.replace(file)
 
 
 def make_certificate(public_name: str) -> tuple[bytes, bytes]:

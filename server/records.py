@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from federation.files import replace_file
 from federation.jobs import Job, decode_job, encode_job
 from privacy.errors import ConfigInvalid, SilhouetteError
 from privacy.texts import LANGUAGES
-from server.home import CoordinatorHome, replace_file
+from server.home import CoordinatorHome
 
 JOB_ID_BYTES: Final = 5
 

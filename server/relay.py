@@ -85,7 +85,10 @@ class Relay:
         """The next frame after number `confirmed`, or None when none comes in time. Raises `RelayRefused`."""
         box = self.enter(session, party, token)
         driver = self._sessions[session].get(COORDINATOR)
-        if driver is not None and (driver.last_called or driver.opened) < time.monotonic() - DRIVER_SILENCE_SECONDS:
+        if (
+            driver is not None
+            and (driver.last_called or driver.opened) < time.monotonic() - DRIVER_SILENCE_SECONDS
+        ):
             self.close(session)
             raise RelayRefused
         if state != box.state:

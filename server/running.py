@@ -148,12 +148,11 @@ def run_job(file: Path, home: Path | None, into: Path | None, console: Console) 
     """Run a job file to its report; returns the exit status."""
     job_file = read_job_file(file)
     started = time.monotonic()
-    if home is not None:
-        outcome, _ = _submit(CoordinatorHome.open(home), job_file.job, console)
-        folder = into or Path("runs") / job_file.name
-        return _conclude(job_file.job, outcome, None, started, folder, console)
     moment = time.strftime("%Y%m%d-%H%M%S")
     folder = into or Path("runs") / job_file.name / moment
+    if home is not None:
+        outcome, _ = _submit(CoordinatorHome.open(home), job_file.job, console)
+        return _conclude(job_file.job, outcome, None, started, folder, console)
     return _rehearse(job_file, file, folder / f"federation-{moment}", folder, started, console)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import tomli_w
 
+from clients.home import for_toml
 from clients.sample.people import PARTIES
 from clients.sample.registration import risk_fields, sample_table, segment_fields
 
@@ -38,17 +39,5 @@ def write_job(folder: Path) -> Path:
 
 
 def _registration(party: str) -> dict[str, Any]:
-    """The party's `TableSpec` without its defaults."""
     spec = sample_table(Path(), party)
-    if party != _LABEL_HOLDER:
-        spec = msgspec.structs.replace(spec, label_column=None)
-    plain: dict[str, Any] = _without_nothing(msgspec.to_builtins(spec))
-    return plain
-
-
-def _without_nothing(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_nothing(item) for item in value]
-    return value
+    return for_toml(spec if party == _LABEL_HOLDER else msgspec.structs.replace(spec, label_column=None))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from server.home import replace_file
+from federation.files import replace_file
 from server.report.console import print_report
 from server.report.figures import build_report
 from server.report.page import render_page

@@ -11,13 +11,14 @@ from cryptography.hazmat.primitives import serialization
 
 from clients.home import NodeHome, NodeSettings, read_toml
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
+from federation.files import replace_file, write_secret
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
 from privacy.sealing import Identity, PublicIdentity
 from privacy.texts import LANGUAGES
-from server.home import CoordinatorHome, Running, make_certificate, replace_file, write_secret
+from server.home import CoordinatorHome, Running, make_certificate
 
 TABLE = TableSpec(
     path="/data/customers.csv",

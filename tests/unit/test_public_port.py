@@ -1,6 +1,7 @@
 """The coordinator's public port: the Fleet routes by exact name, the relay for its parties, and nothing else."""
 
 import asyncio
+import ssl
 
 import httpx
 import pytest
@@ -11,9 +12,6 @@ from flwr.supercore.routers.runtime import create_runtime_router, responses_rout
 from flwr.superlink.routers.control import router as control_router
 from flwr.superlink.routers.fleet.router import router as fleet_router
 
-from federation import transport
-from federation.transport import HttpTransport, SessionClosed
-from privacy.errors import PeerDropped
 from server import web
 from server.web import FLEET_ROUTES, create_app
 
@@ -46,7 +44,7 @@ def superlink():
 
 @pytest.fixture
 def app(superlink):
-    made = create_app("https://127.0.0.1:1", httpx.create_ssl_context(verify=False), SECRET)
+    made = create_app("https://127.0.0.1:1", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SECRET)
     made.state.superlink = httpx.AsyncClient(
         base_url="https://127.0.0.1:1", transport=httpx.MockTransport(superlink)
     )
@@ -362,71 +360,3 @@ def test_malformed_requests_learn_no_more_than_strangers(app, relay, headers):
     nothing = call(app, "GET", "/nothing/here/at/all")[:2]
     assert call(app, "GET", "/relay/s1", headers)[:2] == nothing
     assert call(app, "POST", "/relay/s1/shop", headers, [b"canary"]) == (*nothing, 0)
-
-
-# --- the transport over it
-
-
-class Wire:
-    """Passes requests on; the next ones lose their request or their answer on the way."""
-
-    def __init__(self, client, headers):
-        self._client = client
-        self._headers = headers
-        self.faults = []
-
-    def request(self, method, path, *, headers, content=None):
-        fault = self.faults.pop(0) if self.faults else None
-        if fault == "request lost":
-            raise httpx.ConnectError("lost")
-        answer = self._client.request(method, path, headers={**self._headers, **headers}, content=content)
-        if fault == "answer lost":
-            raise httpx.ReadError("lost")
-        return answer
-
-    def close(self):
-        pass
-
-
-@pytest.fixture
-def parties(relay, monkeypatch, tmp_path):
-    monkeypatch.setattr(transport.time, "sleep", lambda _seconds: None)
-    monkeypatch.setattr(transport.ssl, "create_default_context", lambda **_: True)
-    made = {}
-    for party, token in TOKENS.items():
-        made[party] = HttpTransport("https://coordinator.example", "", "s1", party, token)
-        made[party]._http.close()
-        made[party]._http = Wire(relay, as_party(party))
-    return made
-
-
-def test_lost_requests_and_answers_neither_lose_nor_double_a_frame(parties):
-    bank, shop = parties["bank"], parties["shop"]
-    bank._http.faults = ["answer lost", "request lost", "answer lost", None, "request lost"]
-    for frame in (b"one", b"two", b"three"):
-        bank.send("shop", frame)
-    shop._http.faults = ["answer lost", None, "request lost", "answer lost"]
-    assert [shop.receive("waiting", 0) for _ in range(4)] == [b"one", b"two", b"three", None]
-
-
-def test_a_closed_session_is_told(parties, relay):
-    relay.delete("/relay/s1", headers=DRIVER)
-    with pytest.raises(SessionClosed):
-        parties["bank"].receive("waiting", 0)
-    with pytest.raises(SessionClosed):
-        parties["bank"].send("shop", b"frame")
-
-
-def test_a_relay_that_stays_away_has_gone(parties, monkeypatch):
-    monkeypatch.setattr(transport, "RETRY_SECONDS", -1)
-    parties["bank"]._http.faults = ["request lost"] * 3
-    with pytest.raises(PeerDropped) as caught:
-        parties["bank"].send("shop", b"frame")
-    assert caught.value.key == "relay_unreachable"
-
-
-def test_a_relay_that_refuses_is_told_by_its_status(parties, monkeypatch):
-    monkeypatch.setattr(web, "MAX_FRAME_BYTES", 10)
-    with pytest.raises(PeerDropped) as caught:
-        parties["bank"].send("shop", b"x" * 11)
-    assert (caught.value.key, caught.value.values) == ("relay_refused", {"status": 413})

@@ -109,7 +109,8 @@ def test_tags_are_unique_and_versioned():
 
 
 def test_every_message_that_is_defined_is_in_the_table():
-    assert set(Message.__subclasses__()) == set(wire.TABLE)
+    ours = {kind for kind in Message.__subclasses__() if kind.__module__.startswith("federation.")}
+    assert ours == set(wire.TABLE)
     assert not [kind for kind in wire.TABLE if kind.__subclasses__()]
 
 
