@@ -72,19 +72,24 @@ def absolute(spec: Any, folder: Path) -> Any:
 
 
 @app.command(help=text("node.help_join"))
-def join(home: HomeOption, federation: Path) -> None:
-    _join(home, federation)
+def join(
+    home: HomeOption,
+    federation: Path,
+    other_coordinator: Annotated[bool, typer.Option(help=text("node.option_other_coordinator"))] = False,
+) -> None:
+    _join(home, federation, other_coordinator)
     out.print(text("node.joined"))
 
 
-def _join(home: Path, federation: Path) -> None:
+def _join(home: Path, federation: Path, other_coordinator: bool = False) -> None:
     from clients.home import NodeHome
     from federation.roster import Roster, from_json
     from privacy.errors import ConfigInvalid
 
     if not federation.exists():
         raise ConfigInvalid("file_missing", file=federation)
-    NodeHome.open(home).join(from_json(federation.read_bytes(), Roster, str(federation)))
+    roster = from_json(federation.read_bytes(), Roster, str(federation))
+    NodeHome.open(home).join(roster, other_coordinator=other_coordinator)
 
 
 @app.command(help=text("node.help_validate"))

@@ -119,8 +119,18 @@ class NodeHome:
             raise ConfigInvalid("home_missing", folder=self.folder)
         return Identity.from_bytes(data)
 
-    def join(self, roster: Roster) -> None:
-        """Pin a federation. Raises `ConfigInvalid` when this node is not in it with its own keys."""
+    def join(self, roster: Roster, *, other_coordinator: bool = False) -> None:
+        """Pin a federation, or a newer roster of the same one.
+
+        Raises `ConfigInvalid` when this node is not in it with its own keys, or when it names another coordinator
+        than the pinned one and `other_coordinator` does not allow that.
+        """
+        if (
+            self.roster_file.exists()
+            and not other_coordinator
+            and roster.coordinator != self.roster.coordinator
+        ):
+            raise ConfigInvalid("roster_other_coordinator")
         own = [party for party in roster.parties if party.name == self.settings.name]
         if not own or own[0].identity != self.identity.public.to_text():
             raise ConfigInvalid("roster_without_us", party=self.settings.name)

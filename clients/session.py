@@ -154,7 +154,7 @@ class PartySession:
         message = received.message
         if received.sender == COORDINATOR:
             match message:
-                case control.EndSession():
+                case control.EndSession() if self._stage is None and self._number == len(self._job.stages):
                     return False
                 case control.Abort(texts=texts, code=code):
                     raise PeerFailed("aborted", problem=texts.get(current_language(), code))
@@ -187,8 +187,8 @@ class PartySession:
             self._early.append(received)
 
     def _start(self, number: int, name: str) -> None:
-        stages = self._job.stages
-        if self._stage is not None or number != self._number + 1 or stages[number - 1].value != name:
+        left = self._job.stages[self._number :]
+        if self._stage is not None or number != self._number + 1 or not left or left[0].value != name:
             raise UnexpectedMessage(
                 "unexpected_message", role=self._own, message="session.start_stage/1", sender=COORDINATOR
             )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
@@ -114,7 +115,10 @@ class Worker:
         except Exception as error:
             # Flower carries this text to the coordinator: ours are made for that, others may hold a value.
             details = error.render() if isinstance(error, SilhouetteError) else type(error).__name__
-            log.error("session failed: %s", details, exc_info=not isinstance(error, SilhouetteError))
+            log.error("session failed: %s", details)
+            if not isinstance(error, SilhouetteError):
+                # Where, but not what: an unforeseen exception's own text may quote a cell.
+                log.error("".join(traceback.format_tb(error.__traceback__)))
             if message is None:
                 reply = None
             else:

@@ -39,11 +39,13 @@ class PublicIdentity:
 
     @classmethod
     def from_text(cls, text: str) -> PublicIdentity:
-        """Inverse of `to_text`. Raises `ValueError` when the text is not two 32-byte keys in base64."""
+        """Inverse of `to_text`. Raises `ValueError` when the text is not two usable 32-byte keys in base64."""
         data = base64.b64decode(text, validate=True)
         if len(data) != 2 * KEY_BYTES:
             raise ValueError(len(data))
-        return cls(data[:KEY_BYTES], data[KEY_BYTES:])
+        identity = cls(data[:KEY_BYTES], data[KEY_BYTES:])
+        identity.seal(b"", b"")  # raises ValueError for a point of small order (RFC 7748, section 6.1)
+        return identity
 
     @property
     def fingerprint(self) -> str:

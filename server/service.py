@@ -22,6 +22,8 @@ from server.web import create_app
 START_SECONDS: Final = 60.0
 ROSTER_POLL_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
+MAX_CONNECTIONS: Final = 512
+"""Bodies are read before SuperLink knows the sender, so their number is bounded as well as their size."""
 
 
 def flower_environment(home: CoordinatorHome) -> dict[str, str]:
@@ -92,6 +94,7 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
         ssl_keyfile=home.tls_key_file,
         log_level="warning",
         access_log=False,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)

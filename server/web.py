@@ -38,7 +38,8 @@ FLEET_ROUTES: Final = frozenset(
 )
 """What an enrolled SuperNode calls. Self-registration is left out: parties enter through the roster."""
 
-MAX_FLEET_BYTES: Final = 64 << 20
+MAX_FLEET_BYTES: Final = 1 << 20
+"""A SuperNode sends heartbeats and one short reply per job; all that is large goes through the relay."""
 MAX_TOKENS_BYTES: Final = 1 << 20
 """What the driver may send to open a session: room for thousands of parties."""
 MAX_WAIT_SECONDS: Final = 30.0

@@ -110,13 +110,16 @@ def test_a_stage_that_is_started_twice(scene):
     fails(scene, UnexpectedMessage, "unexpected_message")
 
 
-@pytest.mark.xfail(
-    raises=IndexError, reason="PartySession._start looks the stage up before it knows that there is one"
-)
 def test_a_stage_after_the_last(scene):
     scene.start()
     scene.says(1, matched())
     scene.start(2, "score")
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_the_end_before_the_last_stage(scene):
+    scene.start()
+    scene.says(0, control.EndSession())
     fails(scene, UnexpectedMessage, "unexpected_message")
 
 

@@ -5,7 +5,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
-from party_scene import CANARY, JOB, URL, Scene, Script, match_job, plan
+from party_scene import CANARY, JOB, URL, Scene, Script, match_job, matched, plan
 
 from clients.app import make_app, read_offer
 from clients.home import NodeHome, NodeSettings
@@ -66,6 +66,8 @@ def test_a_weak_profile_is_refused_unless_a_node_allows_it():
 
 
 def test_a_replayed_session(scene):
+    scene.start()
+    scene.says(1, matched())
     scene.says(0, control.EndSession())
     scene.party().run()
     scene.connected.clear()

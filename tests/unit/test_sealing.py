@@ -152,6 +152,12 @@ def test_public_identity_survives_a_roster():
     assert PublicIdentity.from_text(OWN.public.to_text()) == OWN.public
 
 
+def test_a_sealing_key_of_small_order_is_refused():
+    weak = PublicIdentity(OWN.public.verify_key, bytes(32))
+    with pytest.raises(ValueError, match="key"):
+        PublicIdentity.from_text(weak.to_text())
+
+
 @pytest.mark.parametrize(
     "text",
     [
