@@ -48,15 +48,27 @@ def init(
     name: Annotated[str, typer.Option(help=text("node.option_name"))],
     table: Annotated[Path, typer.Option(help=text("node.option_table"))],
     allow_testing_profile: Annotated[bool, typer.Option(help=text("node.option_testing"))] = False,
+    accept_distance_disclosure: Annotated[bool, typer.Option(help=text("node.option_distance"))] = False,
 ) -> None:
     from clients.home import NodeHome, NodeSettings, read_toml
     from clients.tables import TableSpec
+    from clients.tables import validate as validate_table
+    from clients.tables.problems import refuse
+    from privacy.errors import ConfigInvalid
 
     spec = absolute(read_toml(table, TableSpec), table.parent)
-    settings = msgspec.convert(
-        {"name": name, "table": msgspec.to_builtins(spec), "allow_testing_profile": allow_testing_profile},
-        NodeSettings,
-    )
+    plain = {
+        "name": name,
+        "table": msgspec.to_builtins(spec),
+        "allow_testing_profile": allow_testing_profile,
+        "accept_distance_disclosure": accept_distance_disclosure,
+    }
+    try:
+        settings = msgspec.convert(plain, NodeSettings)
+    except msgspec.ValidationError as problem:
+        raise ConfigInvalid("name_invalid", name=name, problem=str(problem)) from None
+    with out.status(text("node.checking_table", file=spec.path)):
+        refuse(spec.path, list(validate_table(spec).problems))
     created = NodeHome.create(home, settings)
     out.print(text("node.initialised", home=home, enrolment=created.enrolment_file))
     out.print(text("node.fingerprint", fingerprint=created.identity.public.fingerprint))

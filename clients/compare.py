@@ -15,14 +15,15 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
-from clients.context import StageContext, boosting_options, risk_plan
+from clients.context import StageContext, boosting_options
 from clients.home import NodeHome
+from clients.releases import quality_decimals
 from federation import metrics
 from federation.binning import Binning
 from federation.clusters import standardize
 from federation.jobs import Job, decode_job
 from federation.scoring import FeatureHolderModel, LabelHolderModel
-from federation.trees import fit_trees
+from federation.trees import BoostingOptions, fit_trees
 from privacy.errors import ConfigInvalid
 
 
@@ -84,7 +85,6 @@ def _compare_segments(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     return {
         "ari_pooled": float(adjusted_rand_score(model.labels_, assignments)),
         "largest_centroid_difference": float(np.abs(model.cluster_centers_ - own).max()),
-        "inertia_pooled": float(model.inertia_),
     }
 
 
@@ -93,13 +93,27 @@ def _centroids(party: PooledParty, n_clusters: int) -> np.ndarray[Any, Any]:
     return np.frombuffer(kept["centroids"], dtype=np.float64).reshape(n_clusters, -1)
 
 
+def histogram_boosting(options: BoostingOptions) -> HistGradientBoostingClassifier:
+    """scikit-learn's model with our parameters, to be fitted on bin codes."""
+    return HistGradientBoostingClassifier(
+        max_iter=options.trees,
+        max_depth=options.depth,
+        max_leaf_nodes=None,
+        learning_rate=options.learning_rate,
+        l2_regularization=options.l2,
+        min_samples_leaf=options.min_child_rows,
+        max_bins=255,
+        early_stopping=False,
+    )
+
+
 def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     """The same trees on pooled plain columns, and scikit-learn's histogram boosting with the same parameters.
 
     Both see the same bins, training rows and held-out rows. scikit-learn knows neither `first_tree_local` nor the
     merging of small bins, and on a few hundred held-out rows its figure differs by chance alone.
     """
-    plan, options, holder = risk_plan(job), boosting_options(job), parties[0]
+    options, holder = boosting_options(job), parties[0]
     label = holder.context.aligned_label()
     train = np.frombuffer(holder.record("train_rows"), dtype=np.int64)
     test = np.setdiff1d(np.arange(len(label)), train)
@@ -107,21 +121,14 @@ def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     n_local = len(holder.context.plan.risk_fields)
     pooled = fit_trees(codes[train], label[train], options, n_local=n_local).predict_proba(codes)
     federated = np.frombuffer(holder.record("scores"), dtype=np.float64)
-    oracle = HistGradientBoostingClassifier(
-        max_iter=plan.trees,
-        max_depth=plan.depth,
-        max_leaf_nodes=None,
-        learning_rate=plan.learning_rate,
-        l2_regularization=plan.l2,
-        min_samples_leaf=options.min_child_rows,
-        max_bins=255,
-        early_stopping=False,
-    ).fit(codes[train], label[train])
+    oracle = histogram_boosting(options).fit(codes[train], label[train])
     sklearn_scores = oracle.predict_proba(codes[test])[:, 1]
+    # Rounded as the job's own release is, so that the figures can be read side by side.
+    decimals = quality_decimals(label[test], job.security.k_min)
     return {
-        "auc_pooled": metrics.auc(label[test], pooled[test]),
-        "ks_pooled": metrics.ks(label[test], pooled[test]),
+        "auc_pooled": round(metrics.auc(label[test], pooled[test]), decimals),
+        "ks_pooled": round(metrics.ks(label[test], pooled[test]), decimals),
         "largest_score_difference": float(np.abs(pooled - federated).max()),
-        "auc_sklearn": metrics.auc(label[test], sklearn_scores),
-        "ks_sklearn": metrics.ks(label[test], sklearn_scores),
+        "auc_sklearn": round(metrics.auc(label[test], sklearn_scores), decimals),
+        "ks_sklearn": round(metrics.ks(label[test], sklearn_scores), decimals),
     }

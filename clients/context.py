@@ -47,6 +47,7 @@ class Artefacts:
 
     rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     segments: Integers | None = None
+    n_segments: int = 0
     train_rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     model: Any = None
 
@@ -60,6 +61,8 @@ class StageContext:
         self.plan = job.plan_of(home.settings.name)
         self.is_label_holder = self.plan.role is PartyRole.LABEL_HOLDER
         self.kept = Artefacts()
+        self.results = home.results / f"{job.name}-{session[:8]}"
+        """Where this party's own people find the outcome."""
         self._prefix = f"job/{session}/"
 
     @property
@@ -106,6 +109,13 @@ class StageContext:
     def forget_key(self) -> None:
         """Remove the job's secret key from the vault: nothing after the session needs it."""
         self.home.vault.remove(self._prefix + PAILLIER_RECORD)
+
+
+def forget_keys(home: NodeHome) -> None:
+    """Remove secret keys that a killed node left in its vault."""
+    for name in home.vault.names("job/"):
+        if name.endswith("/" + PAILLIER_RECORD):
+            home.vault.remove(name)
 
 
 def risk_plan(job: Job) -> RiskPlan:

@@ -31,7 +31,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: this party's name in jobs. table: the customer table. database: SQLAlchemy URL of the vault (empty: SQLite
     in the home). allow_testing_profile: accept jobs with breakable test keys. approved_code: digests of code that
-    this node's owner approved besides the installed one.
+    this node's owner approved besides the installed one. accept_distance_disclosure: take part in segmentation as
+    a partner, which lets the label holder reconstruct this node's segment fields up to a rotation.
     """
 
     name: Name
@@ -39,6 +40,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: str = ""
     allow_testing_profile: bool = False
     approved_code: tuple[str, ...] = ()
+    accept_distance_disclosure: bool = False
 
 
 class NodeHome:

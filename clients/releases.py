@@ -5,10 +5,12 @@ Every figure that leaves here has been through the small-cell rule: nothing abou
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
-from clients.context import Floats, StageContext, boosting_options
+from clients.context import Floats, Labels, StageContext, boosting_options
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
@@ -17,16 +19,30 @@ from federation.session import MatchRelease, RiskRelease
 from federation.trees import fit_trees
 from privacy.errors import CohortTooSmall
 from privacy.small_cells import hidden_cells, hidden_totals
+from privacy.texts import catalogue
+
+_FUNNEL: Final = "tables.funnel."
+_ENDS: Final = ("rows_in_file", "eligible")
+EXCLUSION_REASONS: Final = tuple(
+    reason
+    for key in catalogue("en")
+    if key.startswith(_FUNNEL) and (reason := key.removeprefix(_FUNNEL)) not in _ENDS
+)
+"""Everything that may exclude a row, in the order in which `clients.tables` asks."""
+_QUALITY_DECIMALS: Final = 4
+_QUALITY_DECIMALS_SMALL_CLASS: Final = 2
+_RATE_DECIMALS: Final = 3
 
 
 def match_release(context: StageContext) -> MatchRelease:
     """How the table shrank to the matched rows."""
     first, *excluded, last = context.table.funnel
+    # Every reason is listed, whether it excluded anybody or not: a missing one would say "nobody".
+    found = dict.fromkeys(EXCLUSION_REASONS, 0) | {step.reason: step.rows for step in excluded}
     # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.
-    counts = np.array([step.rows for step in excluded], dtype=np.int64)
-    hidden = hidden_totals(counts, context.k_min).tolist()
+    hidden = hidden_totals(np.array(list(found.values()), dtype=np.int64), context.k_min).tolist()
     funnel = tuple(
-        (step.reason, None if hide else step.rows) for step, hide in zip(excluded, hidden, strict=True)
+        (reason, None if hide else rows) for (reason, rows), hide in zip(found.items(), hidden, strict=True)
     )
     return MatchRelease(rows=first.rows, eligible=last.rows, matched=len(context.kept.rows), funnel=funnel)
 
@@ -57,16 +73,29 @@ def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRe
     test = np.setdiff1d(np.arange(len(label)), train)
     if len(test) < context.k_min:
         raise CohortTooSmall("test_rows_small", k_min=context.k_min)
+    decimals = quality_decimals(label[test], context.k_min)
     return RiskRelease(
         train_rows=len(train),
         test_rows=len(test),
-        auc_alone=metrics.auc(label[test], alone[test]),
-        ks_alone=metrics.ks(label[test], alone[test]),
-        auc_joint=metrics.auc(label[test], scores[test]),
-        ks_joint=metrics.ks(label[test], scores[test]),
+        auc_alone=round(metrics.auc(label[test], alone[test]), decimals),
+        ks_alone=round(metrics.ks(label[test], alone[test]), decimals),
+        auc_joint=round(metrics.auc(label[test], scores[test]), decimals),
+        ks_joint=round(metrics.ks(label[test], scores[test]), decimals),
         importance=_importance(context),
         default_rate=_default_rate(context),
     )
+
+
+def quality_decimals(label: Labels, k_min: int) -> int:
+    """Decimals of AUC and KS on these held-out rows.
+
+    An exact AUC is a fraction over positives * negatives, an exact KS one over their least common multiple:
+    with the number of rows, which is shown, they give the number of positives away. Four decimals leave
+    hundreds of candidates where both classes are large. Small classes make coarse fractions: two decimals.
+    """
+    positives = int(label.sum())
+    small = min(positives, len(label) - positives) < k_min
+    return _QUALITY_DECIMALS_SMALL_CLASS if small else _QUALITY_DECIMALS
 
 
 def _importance(context: StageContext) -> tuple[tuple[str, str, float], ...]:
@@ -81,17 +110,18 @@ def _default_rate(context: StageContext) -> tuple[float | None, ...]:
     segments, label = context.kept.segments, context.aligned_label()
     if segments is None:
         return ()
-    n_segments = int(segments.max()) + 1
+    n_segments = context.kept.n_segments  # a cluster may be empty
     cells = np.bincount(segments * 2 + label, minlength=2 * n_segments).reshape(n_segments, 2)
-    hidden = hidden_cells(cells, context.k_min)
+    # A rate beside a hidden size would tell about that size: it hides with it.
+    hidden = hidden_cells(cells, context.k_min, hidden_totals(cells.sum(axis=1), context.k_min))
     return tuple(
-        None if any(hide) else bad / (good + bad)
+        None if any(hide) else round(bad / (good + bad), _RATE_DECIMALS)
         for (good, bad), hide in zip(cells.tolist(), hidden.tolist(), strict=True)
     )
 
 
 def write_customers(context: StageContext, scores: Floats | None = None, alone: Floats | None = None) -> None:
-    """`results/<job>/customers.csv` in the label holder's home: its own customers' segments and scores."""
+    """`results/<job>-<session>/customers.csv` in the label holder's home: its own customers' segments and scores."""
     kept, table = context.kept, context.table
     identifiers = np.array(table.identifiers, dtype=object)
     result = pd.DataFrame({"identifier": identifiers[kept.rows], "row": table.rows[kept.rows]})
@@ -101,8 +131,7 @@ def write_customers(context: StageContext, scores: Floats | None = None, alone: 
         held_out = np.ones(len(result), dtype=bool)
         held_out[kept.train_rows] = False
         result["held_out"], result["score"], result["score_alone"] = held_out, scores, alone
-    folder = context.home.results / context.job.name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = folder / "customers.csv"
+    context.results.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = context.results / "customers.csv"
     file.touch(mode=0o600)
     result.sort_values("row").to_csv(file, index=False)

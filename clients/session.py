@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
 
-from clients.context import StageContext
+from clients.context import StageContext, forget_keys
 from clients.home import NodeHome
 from clients.stages import PartyStage, build_stage
 from federation import session as control
@@ -22,6 +22,7 @@ from federation.messages import COORDINATOR, Outgoing
 from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
 from privacy.errors import (
+    DisclosureNotAccepted,
     MessageInvalid,
     PeerDropped,
     PeerFailed,
@@ -34,7 +35,7 @@ from privacy.texts import LANGUAGES, current_language
 
 PROGRESS_SECONDS: Final = 0.5
 """The least time between two progress notes."""
-MAX_EARLY_MESSAGES: Final = 1000
+MAX_EARLY_MESSAGES: Final = 16
 """Messages of a later stage that may wait until this party enters it."""
 
 Connect = Callable[[control.Offer], Transport]
@@ -110,6 +111,7 @@ class PartySession:
             offer.session,
             self._job.digest,
         )
+        forget_keys(home)
         self._transport = connect(offer)
         self._inbox = _Inbox(self._transport)
         self._context = StageContext(home, self._job, offer.session)
@@ -126,6 +128,9 @@ class PartySession:
         weak = self._job.security.key_bits < MINIMUM_KEY_BITS
         if weak and not settings.allow_testing_profile:
             raise ProfileForbidden("profile_forbidden", profile=self._job.profile, minimum=MINIMUM_KEY_BITS)
+        is_partner = self._own in self._job.roles.feature_holders
+        if self._job.segments and is_partner and not settings.accept_distance_disclosure:
+            raise DisclosureNotAccepted("distance_disclosure_not_accepted")
 
     def run(self) -> None:
         """Take part until the coordinator ends the session. Raises what went wrong, here or elsewhere."""
@@ -234,7 +239,7 @@ class PartySession:
 
     def _report(self, error: SilhouetteError) -> None:
         """Tell the coordinator why this party stops, if it still listens."""
-        texts = {language: error.render(language) for language in LANGUAGES}
+        texts = {language: error.for_others().render(language) for language in LANGUAGES}
         with contextlib.suppress(Exception):
             self._send(
                 [Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number

@@ -83,7 +83,7 @@ class SegmentsStage:
         found, context = self.role.result, self._context
         if found is None:
             return []
-        context.kept.segments = found.assignments
+        context.kept.segments, context.kept.n_segments = found.assignments, found.n_clusters
         record = {"assignments": found.assignments.tobytes(), "centroids": found.centroids.tobytes()}
         releases: list[Message] = [profile(context, found)]
         if isinstance(found, kmeans.ChosenClustering):
@@ -94,7 +94,6 @@ class SegmentsStage:
                     n_clusters=found.n_clusters,
                     stability=tuple(sorted(found.stability.items())),
                     iterations=found.iterations,
-                    inertia=found.inertia,
                 )
             )
         context.keep("segments", msgspec.msgpack.encode(record))

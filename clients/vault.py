@@ -57,7 +57,7 @@ class Vault:
         if len(key) != KEY_BYTES:
             raise SealBroken("vault_broken", name=key_file.name)
         self._cipher = AESGCM(key)
-        self._engine = create_engine(url or f"sqlite:///{folder / 'vault.sqlite'}")
+        self._engine = create_engine(url or f"sqlite:///{folder / 'vault.sqlite'}", hide_parameters=True)
         _Base.metadata.create_all(self._engine)
 
     @classmethod

@@ -114,9 +114,12 @@ class Worker:
             status = SubStatus.COMPLETED
         except Exception as error:
             # Flower carries this text to the coordinator: ours are made for that, others may hold a value.
-            details = error.render() if isinstance(error, SilhouetteError) else type(error).__name__
-            log.error("session failed: %s", details)
-            if not isinstance(error, SilhouetteError):
+            details = type(error).__name__
+            if isinstance(error, SilhouetteError):
+                details = error.for_others().render()
+                log.error("session failed: %s", error.render())
+            else:
+                log.error("session failed: %s", details)
                 # Where, but not what: an unforeseen exception's own text may quote a cell.
                 log.error("".join(traceback.format_tb(error.__traceback__)))
             if message is None:

@@ -12,8 +12,12 @@ What each party learns. L: per node, the sums of g and h left of a partner's can
     least `k_min` rows of that node; and the side of every training row at the splits that won. F: which rows
     train, which of them reach every node (also of the other parties' splits), which of its candidates won
     (and tied). Coordinator: sizes.
-    Not prevented: L may try to match candidates by their sums, in one node or between a node and its children
-    (where a difference can concern fewer rows); F may group rows by node and guess at labels, which
+    Not prevented: from the first joint tree on, a partner's root candidates are the same row sets in every tree,
+    summed under fresh gradients that L knows. L can match them across trees, which shuffling does not hide, and
+    solve for which rows lie on their left. Measured on the plaintext kernel with `k_min` 50: 400 rows and 60
+    trees, 93 to 99.8 % of memberships right (guessing: 50 to 88 %); 1,000 rows and 20 trees, 80 to 94 % (56 to
+    94 %); 6,000 rows and 100 trees, 86 % (62 %). L may also match candidates in one node or between a node and
+    its children (where a difference can concern fewer rows). F may group rows by node and guess at labels, which
     `first_tree_local` blunts (ID2Graph, arXiv 2307.10318). L and F are taken to follow the protocol: chosen
     "gradients" would let L ask other questions.
 Source. Cheng et al., "SecureBoost: a lossless federated learning framework", IEEE Intelligent Systems 36(6),

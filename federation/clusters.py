@@ -2,7 +2,8 @@
 
 The squared distance to a centroid is a sum over columns, so it splits over parties. A party never needs its
 value, only how much farther centroid j is than centroid 0 (`partial_differences`): a shift per row changes no
-argmin.
+argmin. It hides little else: whoever sees exact differences and knows which rows make up each centroid can
+reconstruct the columns up to a rotation (`federation.kmeans`, "What is not hidden").
 
 Sources. Lloyd 1982; k-means++ starts: Arthur and Vassilvitskii 2007; k by stability: Lange, Roth,
 Braun, Buhmann 2004 (two models, each fitted on one half of the rows, label both halves), with the adjusted

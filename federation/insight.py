@@ -3,11 +3,11 @@
 Parties. Any data holder; the coordinator, which gathers the profiles for the report. Rounds: one message.
 What each party learns. C: per segment its size, and per field of a party the mean, the number of values and
 how they spread over the field's quartiles; nothing about fewer than `k_min` people. Data holders: nothing.
-Source. Cell suppression as in `privacy.small_cells`. Means are hidden where fewer than `k_min` values are
-behind them.
-Deviations. Quartile limits stay at the party. Against *repeated* releases on nearly the same people
-suppression does
-not help: the caller decides whether a profile may be made again.
+Source. Cell suppression and the dominance rule as in `privacy.small_cells`. A mean is hidden with its count,
+and where it would say what a hidden cell or a single row holds.
+Deviations. Quartile limits stay at the party. Means have `MEAN_DIGITS` significant digits. Against *repeated*
+releases on nearly the same people suppression does not help: the caller decides whether a profile may be made
+again.
 Cost. One pass over the party's columns.
 """
 
@@ -22,22 +22,24 @@ from federation.clusters import Floats, Integers
 from federation.messages import Message
 from federation.roles import Disclosure, Disclosures, View
 from privacy.errors import SchemaMismatch
-from privacy.small_cells import Counts, Mask, hidden_cells, hidden_totals
+from privacy.small_cells import Counts, Mask, hidden_cells, hidden_means, hidden_totals
 
 DISCLOSES: Final = Disclosures(
     protocol="insight",
     coordinator=(Disclosure("segment_profile", ("insight.segment_profile/1",)),),
 )
 
+MEAN_DIGITS: Final = 4
+"""Significant digits of a released mean. An exact mean of whole numbers is a fraction that tells its denominator."""
 _QUARTILES: Final = (0.25, 0.5, 0.75)
 
 
 class FieldProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One field by segment, in the field's own units; None where it is hidden.
 
-    counts: people with a value. means: of those. band_names: quartiles of the field over all segments, "q1"
-    (lowest) to "q4"; quartiles with equal limits are one band ("q1-q2"); "missing" is the last when there are
-    missing values.
+    counts: people with a value. means: of those, to `MEAN_DIGITS` significant digits.
+    band_names: quartiles of the field over all segments, "q1" (lowest) to "q4"; quartiles with equal limits are
+    one band ("q1-q2"); "missing" is the last when there are missing values.
     bands: people per segment and band.
     """
 
@@ -92,13 +94,13 @@ def _field_profile(
     hidden_counts = hidden_sizes | (counts < k_min)
     if "missing" in names:
         hidden_counts = hidden_counts | hidden[:, -1]
-    hidden_means = hidden_sizes | (counts < k_min)
+    masked = hidden_means(column[present], assignments[present], k_min, hidden_counts)
     return FieldProfile(
         field=name,
         counts=_shown(counts, hidden_counts),
         means=tuple(
-            None if hide else float(total / count)
-            for total, count, hide in zip(sums, counts, hidden_means, strict=True)
+            None if hide else float(f"{total / count:.{MEAN_DIGITS}g}")
+            for total, count, hide in zip(sums, counts, masked, strict=True)
         ),
         band_names=names,
         bands=tuple(_shown(row, mask) for row, mask in zip(table, hidden, strict=True)),

@@ -7,9 +7,10 @@ The coordinator sends `StartStage` to all parties, relays or computes its own ro
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from federation.messages import Message
 from federation.roles import Disclosure, Disclosures
@@ -44,7 +45,7 @@ class StageProgress(Message, frozen=True, tag="session.stage_progress/1"):
     stage: int
     done: int
     total: int
-    step: str
+    step: Annotated[str, Meta(max_length=64)]
 
 
 class StageFinished(Message, frozen=True, tag="session.stage_finished/1"):
@@ -88,12 +89,15 @@ class MatchRelease(Message, frozen=True, tag="session.match_release/1"):
 
 
 class ClusterRelease(Message, frozen=True, tag="session.cluster_release/1"):
-    """Label holder -> coordinator, for the report: the chosen k, (k, stability) per candidate, iterations, inertia."""
+    """Label holder -> coordinator, for the report: the chosen k, (k, stability) per candidate, iterations.
+
+    Not the inertia: it is decrypted from what the coordinator sent, so releasing it would let a coordinator that
+    deviates read a ciphertext of its choice.
+    """
 
     n_clusters: int
     stability: tuple[tuple[int, float], ...]
     iterations: int
-    inertia: float
 
 
 class RiskRelease(Message, frozen=True, tag="session.risk_release/1"):

@@ -2,7 +2,7 @@
 
     SilhouetteError
       InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid
-      Refused           CohortTooSmall, CodeNotApproved, ProfileForbidden
+      Refused           CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
       CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken
 
@@ -28,6 +28,10 @@ class SilhouetteError(Exception):
 
     def __str__(self) -> str:
         return self.render()
+
+    def for_others(self) -> SilhouetteError:
+        """The error as other parties may hear it: an input error's path, columns and counts stay at home."""
+        return PeerFailed("party_input_unusable") if isinstance(self, InputError) else self
 
     def render(self, language: str | None = None) -> str:
         """The message in one language (default: the process's)."""
@@ -80,6 +84,12 @@ class ProfileForbidden(Refused):
     """A job asks for weaker cryptography than this node allows."""
 
     code = "profile_forbidden"
+
+
+class DisclosureNotAccepted(Refused):
+    """A job would tell others more than this node's owner has accepted."""
+
+    code = "disclosure_not_accepted"
 
 
 class ProtocolError(SilhouetteError):

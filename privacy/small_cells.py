@@ -1,19 +1,23 @@
-"""Cell suppression: which cells of a count table may be shown when its margins are known.
+"""Disclosure control: which cells of a count table, and which group means, may be shown when margins are known.
 
 Primary suppression hides every cell under `k_min`. Complementary suppression then hides more, until neither a
 row nor a column gives a hidden cell away. Sources: Willenborg and de Waal 2001, "Elements of Statistical
-Disclosure Control", chapter 7; Hundepool et al. 2012, "Statistical Disclosure Control", section 4; residual
-graphs: Ahuja, Magnanti, Orlin 1993, "Network Flows", section 3.5.
+Disclosure Control", chapter 7; Hundepool et al. 2012, "Statistical Disclosure Control", chapter 4, also for
+the dominance rule of means; residual graphs: Ahuja, Magnanti, Orlin 1993, "Network Flows", section 3.5.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+DOMINANCE_SHARE: Final = 0.2
+"""The largest share of a group's sum of absolute values that one member may hold when its mean is shown."""
 
 
 def hidden_cells(counts: Counts, k_min: int, hidden_rows: Mask | None = None) -> Mask:
@@ -36,6 +40,34 @@ def hidden_totals(totals: Counts, k_min: int) -> Mask:
     """The same for a list of totals (r,) whose sum is known: the small ones, and never one alone."""
     counts = totals[:, None]
     return _suppress(counts, counts < k_min, np.zeros(len(totals), dtype=np.bool_), k_min)[:, 0]
+
+
+def hidden_means(values: Values, groups: Counts, k_min: int, hidden_counts: Mask) -> Mask:
+    """Which groups' means of a field to hide: (n_groups,).
+
+    values, groups: (n,), rows with a value only, groups in 0..n_groups-1. hidden_counts: (n_groups,), groups
+    whose number of rows is hidden.
+
+    A mean is hidden when its count is, when fewer than `k_min` rows differ from the group's most frequent value
+    (mean * count then is a statement about those few), or when one row holds more than `DOMINANCE_SHARE` of the
+    sum of absolute values (the (1, 20 %) dominance rule, Hundepool et al. 2012, chapter 4). Where the field
+    knows two values, a mean is a count: it is hidden with the cells that the table of the two hides.
+    """
+    hidden = hidden_counts.copy()
+    for group in np.flatnonzero(~hidden):
+        own = values[groups == group]
+        _, frequencies = np.unique(own, return_counts=True)
+        magnitudes = np.abs(own)
+        hidden[group] = (
+            not len(own)
+            or len(own) - frequencies.max() < k_min
+            or magnitudes.max() > DOMINANCE_SHARE * magnitudes.sum()
+        )
+    levels, level = np.unique(values, return_inverse=True)
+    if len(levels) == 2:
+        cells = np.bincount(groups * 2 + level, minlength=2 * len(hidden)).reshape(-1, 2)
+        hidden |= hidden_cells(cells, k_min, hidden_counts).any(axis=1)
+    return hidden
 
 
 def _suppress(counts: Counts, primary: Mask, known_rows: Mask, k_min: int) -> Mask:

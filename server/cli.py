@@ -33,7 +33,11 @@ def init(
 
 
 @app.command(help=text("server.help_enrol"))
-def enrol(home: HomeOption, enrolment: Path) -> None:
+def enrol(
+    home: HomeOption,
+    enrolment: Path,
+    replace: Annotated[bool, typer.Option(help=text("server.option_replace"))] = False,
+) -> None:
     from federation.roster import Enrolment, from_json
     from privacy.errors import ConfigInvalid
     from privacy.sealing import PublicIdentity
@@ -43,7 +47,7 @@ def enrol(home: HomeOption, enrolment: Path) -> None:
         raise ConfigInvalid("file_missing", file=enrolment)
     coordinator = CoordinatorHome.open(home)
     party = from_json(enrolment.read_bytes(), Enrolment, str(enrolment))
-    coordinator.enrol(party)
+    coordinator.enrol(party, replace=replace)
     fingerprint = PublicIdentity.from_text(party.identity).fingerprint
     out.print(
         text("server.enrolled", name=party.name, fingerprint=fingerprint, roster=coordinator.roster_file)

@@ -152,9 +152,11 @@ class CoordinatorHome:
     def write_roster(self, roster: Roster) -> None:
         replace_file(self.roster_file, to_json(roster))
 
-    def enrol(self, enrolment: Enrolment) -> None:
-        """Add a party, or replace its keys."""
+    def enrol(self, enrolment: Enrolment, *, replace: bool = False) -> None:
+        """Add a party. Raises `ConfigInvalid` when it is there with other keys and `replace` is not given."""
         roster = self.roster
+        if not replace and any(p.name == enrolment.name and p != enrolment for p in roster.parties):
+            raise ConfigInvalid("already_enrolled", party=enrolment.name)
         others = tuple(party for party in roster.parties if party.name != enrolment.name)
         self.write_roster(Roster(roster.url, roster.certificate, roster.coordinator, (*others, enrolment)))
 

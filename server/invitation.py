@@ -128,6 +128,7 @@ class RelayAdmin:
         self._http = httpx.Client(
             verify=ssl.create_default_context(cadata=roster.certificate),
             headers={"authorization": f"Bearer {secret}"},
+            timeout=30.0,
             trust_env=False,
         )
 

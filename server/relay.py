@@ -21,7 +21,11 @@ MAX_WAITING_BYTES: Final = 2 << 30
 
 
 class RelayRefused(Exception):
-    """Wrong session, party or token, or a mailbox that is full. Says no more, so that nothing can be probed."""
+    """Wrong session, party or token. Says no more, so that nothing can be probed."""
+
+
+class RelayFull(Exception):
+    """The recipient's mailbox holds more than it may."""
 
 
 @dataclass(slots=True)
@@ -67,11 +71,13 @@ class Relay:
             box.arrived.set()
 
     def put(self, session: str, sender: str, token: str, recipient: str, number: int, frame: bytes) -> None:
-        """Accept one frame. Raises `RelayRefused`."""
+        """Accept one frame. Raises `RelayRefused` or `RelayFull`."""
         own = self.enter(session, sender, token)
         box = self._sessions[session].get(recipient)
-        if box is None or box.waiting_bytes + len(frame) > MAX_WAITING_BYTES:
+        if box is None:
             raise RelayRefused
+        if box.waiting_bytes + len(frame) > MAX_WAITING_BYTES:
+            raise RelayFull
         if number <= own.last_number:
             return
         own.last_number = number

@@ -24,7 +24,7 @@ from rich.progress import (
 from federation.children import program
 from federation.jobs import Job
 from privacy.errors import ConfigInvalid, PeerFailed
-from privacy.texts import current_language, text
+from privacy.texts import catalogue, current_language, text
 from server.flower import FINISHED, FlowerControl, build_bundle
 from server.home import CoordinatorHome
 from server.invitation import RelayAdmin
@@ -91,6 +91,7 @@ class SubmittedJob:
 
 SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
 MINIMUM_PEOPLE: Final = 300
+FAILED_IN_LOG: Final = "session failed"
 
 
 class Display:
@@ -129,7 +130,7 @@ class Display:
                 self._stage = f"{event['number']}/{event['of']} {name}"
                 self._task = self._progress.add_task(self._stage, total=None)
             case "progress" if event["total"]:
-                step = text(f"steps.{event['step']}") if event["step"] else ""
+                step = catalogue(current_language()).get(f"steps.{event['step']}")
                 description = f"{self._stage}: {step}" if step else self._stage
                 self._progress.update(
                     self._task, description=description, completed=event["done"], total=event["total"]
@@ -186,6 +187,13 @@ def _rehearse(
         if outcome.status == "done":
             with console.status(text("server.comparing")):
                 compare = local.compare(session)
+        else:
+            for entry in job_file.party:
+                if failures := [
+                    line for line in local.log_of(entry.name).splitlines() if FAILED_IN_LOG in line
+                ]:
+                    console.print(text("server.party_log", party=entry.name))
+                    console.print(escape("\n".join(failures)), soft_wrap=True)
     finally:
         local.stop()
     return _conclude(job_file.job, outcome, compare, started, folder, console)

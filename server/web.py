@@ -6,6 +6,7 @@ stays on loopback; only the Fleet routes named in `FLEET_ROUTES` are forwarded t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import ssl
@@ -20,7 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from federation.frames import MAX_FRAME_BYTES
-from server.relay import Relay, RelayRefused
+from server.relay import Relay, RelayFull, RelayRefused
 
 FLEET_ROUTES: Final = frozenset(
     {
@@ -42,6 +43,7 @@ MAX_FLEET_BYTES: Final = 1 << 20
 """A SuperNode sends heartbeats and one short reply per job; all that is large goes through the relay."""
 MAX_TOKENS_BYTES: Final = 1 << 20
 """What the driver may send to open a session: room for thousands of parties."""
+MAX_BODY_SECONDS: Final = 120.0
 MAX_WAIT_SECONDS: Final = 30.0
 _HOP_BY_HOP: Final = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "content-encoding"}
@@ -49,14 +51,18 @@ _HOP_BY_HOP: Final = frozenset(
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """The request's body, refused with 413 as soon as it passes `limit`."""
+    """The request's body; 413 as soon as it passes `limit`, 408 when it takes longer than `MAX_BODY_SECONDS`."""
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise HTTPException(413)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(MAX_BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise HTTPException(413)
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(408) from None
     return b"".join(parts)
 
 
@@ -142,6 +148,8 @@ def create_app(superlink: str, trust: ssl.SSLContext, relay_secret: str) -> Fast
             relay.put(session, x_party, token, recipient, x_number, await _body(request, MAX_FRAME_BYTES))
         except RelayRefused:
             raise HTTPException(404) from None
+        except RelayFull:
+            raise HTTPException(507) from None
         return Response(status_code=204)
 
     @app.get("/relay/{session}")

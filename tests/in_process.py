@@ -170,6 +170,7 @@ class InProcessFederation:
 
     folder: Path
     tables: Mapping[str, Any]
+    accepting: bool = True
     messages: list[tuple[str, str, bytes]] = field(default_factory=list)
     frames: list[tuple[str, str, bytes]] = field(default_factory=list)
 
@@ -177,7 +178,12 @@ class InProcessFederation:
         self.coordinator = CoordinatorHome.create(self.folder / "coordinator", "127.0.0.1", 1, "127.0.0.1")
         self.nodes: dict[str, NodeHome] = {}
         for name, table in self.tables.items():
-            plain = {"name": name, "table": msgspec.to_builtins(table), "allow_testing_profile": True}
+            plain = {
+                "name": name,
+                "table": msgspec.to_builtins(table),
+                "allow_testing_profile": True,
+                "accept_distance_disclosure": self.accepting,
+            }
             home = NodeHome.create(self.folder / name, msgspec.convert(plain, NodeSettings))
             self.coordinator.enrol(from_json(home.enrolment_file.read_bytes(), Enrolment, "enrolment"))
             self.nodes[name] = home

@@ -15,16 +15,20 @@ from federation.jobs import Job, PartyPlan, PartyRole, encode_job
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json
 from federation.transport import SessionClosed
+from privacy import matching
 from privacy.errors import PeerDropped
 from privacy.identifiers import IdentifierKind
 from privacy.sealing import Identity
 
 SESSION = "5e5510" * 5
 ROWS = 60
+PHONES = [f"139{number:08d}" for number in range(ROWS)]
 CANARY = "13900000007"
 URL = "https://coordinator.example"
 COORDINATOR_KEYS = Identity.generate()
 PARTNER_KEYS = Identity.generate()
+MATCHING_KEY = bytes(range(32))
+"""What the label holder under test draws as the matching key, so that its partner here can know it beforehand."""
 
 
 def plan(name, role=PartyRole.FEATURE_HOLDER, fields=("income",)):
@@ -81,7 +85,7 @@ class Scene:
 
     def __init__(self, folder):
         table = folder / "bank.csv"
-        lines = [f"139{number:08d},{number % 7},{number % 2}" for number in range(ROWS)]
+        lines = [f"{phone},{number % 7},{number % 2}" for number, phone in enumerate(PHONES)]
         table.write_text("phone,income,default\n" + "\n".join(lines))
         spec = TableSpec(
             path=str(table),
@@ -128,10 +132,21 @@ class Scene:
     def start(self, number=1, name="match"):
         self.says(0 if number < 0 else number, control.StartStage(stage=number, name=name))
 
+    def matches(self):
+        """Let the coordinator and the partner bring the first stage to its end."""
+        self.says(1, matched())
+        self.says(1, row_check(), self.shop)
+
     def heard(self):
         """(stage, message) of everything the coordinator received."""
         opened = [self.coordinator.open(frame) for to, frame in self.script.sent if to == COORDINATOR]
         return [(item.stage, item.message) for item in opened if item]
+
+
+def row_check(rows=ROWS):
+    """What a partner with the same customers says about its first matched rows."""
+    tokens = matching.blind(MATCHING_KEY, "phone", PHONES).tokens[:rows]
+    return align.RowCheck(digest=align.row_digest(MATCHING_KEY, matching.subject_refs(MATCHING_KEY, tokens)))
 
 
 def matched(rows=ROWS):

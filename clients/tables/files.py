@@ -174,10 +174,16 @@ def _present(file: Path, wanted: Sequence[str] | None, reading: Reading) -> list
     if not columns:
         reading.problems.append(Problem("errors.table_empty", {"file": name}))
         return []
-    for column, uses in Counter(columns).items():
-        if uses > 1:
+    repeated = {column for column, uses in Counter(columns).items() if uses > 1}
+    # A file without a header row shows its first customer as column names: only registered names are printed.
+    for column in dict.fromkeys(wanted or ()):
+        if column in repeated:
             reading.problems.append(Problem("errors.table_column_repeated", {"file": name, "column": column}))
     if wanted is None:
+        if repeated:
+            reading.problems.append(
+                Problem("errors.table_columns_repeated", {"file": name, "count": len(repeated)})
+            )
         return [] if reading.problems else list(columns)
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|") and columns[0] not in wanted:
         reading.problems.append(Problem("errors.table_delimiter", {"file": name}))
@@ -185,7 +191,6 @@ def _present(file: Path, wanted: Sequence[str] | None, reading: Reading) -> list
     for column in dict.fromkeys(wanted):
         if column not in columns:
             reading.problems.append(_missing_column(name, column, columns))
-    repeated = {column for column, uses in Counter(columns).items() if uses > 1}
     return [column for column in dict.fromkeys(wanted) if column in columns and column not in repeated]
 
 
@@ -195,9 +200,7 @@ def _missing_column(file: str, column: str, columns: Sequence[str]) -> Problem:
     if near:
         values = {"file": file, "column": column, "nearest": folded[near[0]]}
         return Problem("errors.table_column_missing_near", values)
-    return Problem(
-        "errors.table_column_missing", {"file": file, "column": column, "known": ", ".join(columns)}
-    )
+    return Problem("errors.table_column_missing", {"file": file, "column": column, "count": len(columns)})
 
 
 def _column_schema(cells: pd.Series, name: str, extra_prefixes: Sequence[str]) -> ColumnSchema:

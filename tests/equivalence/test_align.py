@@ -56,6 +56,17 @@ def test_subject_refs_are_hmac_under_a_derived_key():
     assert matching.subject_refs(KEY, tokens).tobytes() == expected
 
 
+def test_the_row_digest_is_an_hmac_that_depends_on_key_rows_and_order():
+    references = matching.subject_refs(KEY, matching.blind(KEY, "phone", ["a", "b", "c"]).tokens)
+    digest = align.row_digest(KEY, references)
+    label = b"\x00silhouette align check v1\x00"
+    assert digest == hmac.digest(KEY, label + references.tobytes(), hashlib.sha256)
+    others = [references[::-1], references[:2], references[[0, 1, 1]], references[:0]]
+    found = {align.row_digest(KEY, other) for other in others} | {align.row_digest(KEY[::-1], references)}
+    assert len(found) == 5
+    assert digest not in found
+
+
 @given(st.lists(st.sets(st.integers(0, 60)), min_size=1, max_size=4))
 def test_intersect_equals_sets(groups):
     # Tokens that end in zero bytes: NumPy strips those from single elements.

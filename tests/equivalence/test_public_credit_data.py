@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
 
+from clients.compare import histogram_boosting
 from federation.binning import fit_bins
 from federation.metrics import auc
 from federation.trees import BoostingOptions, fit_trees
@@ -43,16 +43,7 @@ def split():
 
 def sklearn_auc(split, options: BoostingOptions) -> float:
     codes, label, train, test, _ = split
-    model = HistGradientBoostingClassifier(
-        max_iter=options.trees,
-        max_depth=options.depth,
-        max_leaf_nodes=None,
-        learning_rate=options.learning_rate,
-        l2_regularization=options.l2,
-        min_samples_leaf=options.min_child_rows,
-        max_bins=255,
-        early_stopping=False,
-    ).fit(codes[train], label[train])
+    model = histogram_boosting(options).fit(codes[train], label[train])
     return auc(label[test], model.predict_proba(codes[test])[:, 1])
 
 

@@ -1,10 +1,10 @@
-"""Matching and clustering refuse what a peer may not send: each case changes one thing in an honest run."""
+"""Clustering refuses what a peer may not send: each case changes one thing in an honest run."""
 
 import msgspec
 import numpy as np
 import pytest
 
-from federation import align, kmeans
+from federation import kmeans
 from federation.clusters import KMeansOptions
 from federation.kmeans_messages import Assignments, Key, Outcome, PartialDistances, Starts, TotalDistances
 from federation.messages import COORDINATOR, Outgoing
@@ -12,7 +12,6 @@ from federation.roles import Parties, View
 from privacy.errors import (
     CiphertextInvalid,
     CohortTooSmall,
-    CryptoError,
     KeyMismatch,
     MessageInvalid,
     PackingOverflow,
@@ -26,8 +25,6 @@ from privacy.texts import LANGUAGES
 SECRET = SecretKey.generate(512, testing_only=True)
 OTHER = SecretKey.generate(512, testing_only=True)
 PARTIES = Parties("bank", ("shop", "telco"))
-IDENTIFIERS = [f"1390000{number:04d}" for number in range(30)]
-KEY = bytes(range(32))
 
 
 def refuses(error, role, sender, message, key=None):
@@ -40,122 +37,6 @@ def refuses(error, role, sender, message, key=None):
     if caught.value.key != "unexpected_message":
         assert all(caught.value.render(language) for language in LANGUAGES)
     assert role.result is None
-
-
-# --- matching
-
-
-def align_coordinator(**changes):
-    return align.Coordinator(PARTIES, **{"k_min": 5, **changes})
-
-
-def align_partner(k_min=5):
-    return align.FeatureHolder(PARTIES, "phone", IDENTIFIERS, k_min=k_min)
-
-
-def partner_with_key():
-    role = align_partner()
-    (sent,) = role.receive("bank", align.MatchingKey(kind="phone", key=KEY))
-    return role, sent.message
-
-
-def matched(*positions, dtype=np.uint32):
-    return align.Matched(positions=np.array(positions, dtype=dtype))
-
-
-@pytest.mark.parametrize(
-    ("tokens", "key"),
-    [
-        (bytes(15), "align_tokens_length"),
-        (b"b" * 16 + b"a" * 16, "align_tokens_unsorted"),
-        (b"a" * 16 + b"a" * 16, "align_tokens_repeated"),
-        (bytes(16 * 101), "align_tokens_too_many"),
-    ],
-)
-def test_the_coordinator_refuses_bad_token_lists(tokens, key):
-    role = align_coordinator(max_identifiers=100)
-    refuses(MessageInvalid, role, "shop", align.TokenList(tokens=tokens), key)
-
-
-def test_the_coordinator_refuses_strangers_repeats_and_other_messages():
-    _, tokens = partner_with_key()
-    refuses(UnexpectedMessage, align_coordinator(), "mallory", tokens)
-    refuses(UnexpectedMessage, align_coordinator(), "shop", matched(1))
-    role = align_coordinator()
-    role.receive("shop", tokens)
-    refuses(UnexpectedMessage, role, "shop", tokens)
-
-
-def test_the_coordinator_refuses_tokens_after_the_end():
-    role = align_coordinator()
-    _, tokens = partner_with_key()
-    for name in PARTIES.all:
-        role.receive(name, tokens)
-    with pytest.raises(UnexpectedMessage):
-        role.receive("shop", tokens)
-
-
-@pytest.mark.parametrize("n_shared", [0, 4])
-def test_the_coordinator_refuses_a_small_overlap(n_shared):
-    role = align_coordinator()
-    tokens = [bytes([place]) * 16 for place in range(40)]
-    role.receive("bank", align.TokenList(tokens=b"".join(tokens[:20])))
-    role.receive("shop", align.TokenList(tokens=b"".join(tokens[20 - n_shared :])))
-    refuses(CohortTooSmall, role, "telco", align.TokenList(tokens=b"".join(tokens)), "align_overlap_small")
-
-
-@pytest.mark.parametrize(
-    ("message", "key"),
-    [
-        (matched(1, 2, 3, 4, 5, dtype=np.int64), "align_positions_type"),
-        (align.Matched(positions=np.zeros((5, 1), dtype=np.uint32)), "align_positions_type"),
-        (matched(1, 2, 3, 4, 30), "align_positions_outside"),
-        (matched(1, 2, 3, 3, 4), "align_positions_order"),
-        (matched(5, 4, 3, 2, 1), "align_positions_order"),
-    ],
-)
-def test_a_party_refuses_bad_positions(message, key):
-    role, _ = partner_with_key()
-    refuses(MessageInvalid, role, COORDINATOR, message, key)
-
-
-def test_a_party_refuses_a_small_overlap_itself():
-    role, _ = partner_with_key()
-    refuses(CohortTooSmall, role, COORDINATOR, matched(1, 2, 3, 4), "align_overlap_small")
-
-
-def test_a_party_refuses_wrong_senders_and_messages_out_of_turn():
-    key = align.MatchingKey(kind="phone", key=KEY)
-    refuses(UnexpectedMessage, align_partner(), "telco", key)
-    refuses(UnexpectedMessage, align_partner(), COORDINATOR, key)
-    refuses(UnexpectedMessage, align_partner(), COORDINATOR, matched(0, 1, 2, 3, 4))
-    role, _ = partner_with_key()
-    refuses(UnexpectedMessage, role, "bank", key)
-    refuses(UnexpectedMessage, role, "telco", matched(0, 1, 2, 3, 4))
-    role.receive(COORDINATOR, matched(0, 1, 2, 3, 4))
-    with pytest.raises(UnexpectedMessage):
-        role.receive(COORDINATOR, matched(0, 1, 2, 3, 4))
-    holder = align.LabelHolder(PARTIES, "phone", IDENTIFIERS, k_min=5)
-    holder.start()
-    refuses(UnexpectedMessage, holder, "shop", key)
-    refuses(UnexpectedMessage, holder, "shop", matched(0, 1, 2, 3, 4))
-
-
-def test_a_party_refuses_another_kind_a_short_key_and_a_short_list():
-    refuses(
-        MessageInvalid, align_partner(), "bank", align.MatchingKey(kind="card", key=KEY), "align_kind_differs"
-    )
-    refuses(CryptoError, align_partner(), "bank", align.MatchingKey(kind="phone", key=KEY[:16]))
-    refuses(
-        CohortTooSmall,
-        align_partner(k_min=31),
-        "bank",
-        align.MatchingKey(kind="phone", key=KEY),
-        "align_list_small",
-    )
-
-
-# --- clustering
 
 
 class Running:

@@ -7,12 +7,15 @@ from party_scene import (
     CANARY,
     COORDINATOR_KEYS,
     JOB,
+    MATCHING_KEY,
     PARTNER_KEYS,
+    ROWS,
     SESSION,
     Scene,
     Script,
     match_job,
     matched,
+    row_check,
 )
 
 from clients import session as session_module
@@ -22,6 +25,7 @@ from federation import session as control
 from federation.frames import Endpoint
 from federation.jobs import RiskPlan
 from federation.messages import COORDINATOR
+from privacy import matching
 from privacy.errors import (
     CohortTooSmall,
     ConfigInvalid,
@@ -36,7 +40,8 @@ from privacy.texts import LANGUAGES
 
 
 @pytest.fixture
-def scene(tmp_path):
+def scene(tmp_path, monkeypatch):
+    monkeypatch.setattr(matching, "new_key", lambda: MATCHING_KEY)
     made = Scene(tmp_path)
     yield made
     made.home.vault.close()
@@ -51,7 +56,8 @@ def fails(scene, error, key):
     _, told = scene.heard()[-1]
     assert isinstance(told, control.StageFailed)
     assert told.code == error.code
-    assert told.texts == {language: caught.value.render(language) for language in LANGUAGES}
+    assert told.texts == {language: caught.value.for_others().render(language) for language in LANGUAGES}
+    assert str(scene.home.folder) not in repr(told)
     assert set(told.texts) == {"en", "zh-CN"}
     assert told.texts["en"] != told.texts["zh-CN"]
     assert CANARY not in repr(told)
@@ -64,7 +70,7 @@ def fails(scene, error, key):
 
 def test_an_honest_session_matches_and_says_goodbye(scene):
     scene.start()
-    scene.says(1, matched())
+    scene.matches()
     scene.says(0, control.EndSession())
     scene.party().run()
     heard = scene.heard()
@@ -72,7 +78,7 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     assert kinds == ["Ready", "TokenList", "MatchRelease", "StageFinished"]
     assert [stage for stage, _ in heard] == [0] + [1] * (len(heard) - 1)
     finished = heard[-1][1]
-    assert finished.received == {"align.matched/1": 1}
+    assert finished.received == {"align.matched/1": 1, "align.check/1": 1}
     assert finished.bytes_sent.keys() == {COORDINATOR, "shop"}
     assert scene.home.vault.names() == [
         "flower_key", "identity", f"job/{SESSION}/handle", f"job/{SESSION}/job",
@@ -84,12 +90,32 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
 def test_a_partners_message_waits_until_the_stage_begins(scene):
     job = match_job("bank", "shop", own_is_holder=False)
     scene.use(job)
-    scene.says(1, align.MatchingKey(kind="phone", key=bytes(32)), scene.shop)
+    scene.says(1, align.MatchingKey(kind="phone", key=MATCHING_KEY), scene.shop)
     scene.start()
     scene.says(1, matched())
     scene.says(0, control.EndSession())
     scene.party().run()
     assert isinstance(scene.heard()[-1][1], control.StageFinished)
+    # A feature holder is done when it has told the label holder which rows it has.
+    told = [scene.shop.open(frame).message for to, frame in scene.script.sent if to == "shop"]
+    assert [message.digest for message in told] == [row_check().digest]
+
+
+def test_a_partners_check_may_come_before_the_matches(scene):
+    scene.start()
+    scene.says(1, row_check(), scene.shop)
+    scene.says(1, matched())
+    scene.says(0, control.EndSession())
+    scene.party().run()
+    assert isinstance(scene.heard()[-1][1], control.StageFinished)
+
+
+def test_without_the_partners_check_the_stage_does_not_end(scene):
+    scene.start()
+    scene.says(1, matched())
+    scene.says(0, control.EndSession())
+    fails(scene, UnexpectedMessage, "unexpected_message")
+    assert f"job/{SESSION}/handle" not in scene.home.vault.names()
 
 
 # --- out of turn
@@ -112,7 +138,7 @@ def test_a_stage_that_is_started_twice(scene):
 
 def test_a_stage_after_the_last(scene):
     scene.start()
-    scene.says(1, matched())
+    scene.matches()
     scene.start(2, "score")
     fails(scene, UnexpectedMessage, "unexpected_message")
 
@@ -136,7 +162,7 @@ def test_a_message_of_an_earlier_stage(scene):
 
 def test_a_message_after_the_stage(scene):
     scene.start()
-    scene.says(1, matched())
+    scene.matches()
     scene.says(1, matched())
     fails(scene, UnexpectedMessage, "unexpected_message")
 
@@ -207,6 +233,15 @@ def test_a_refusal_of_a_role_is_told(scene):
     scene.says(1, matched(3))
     told = fails(scene, CohortTooSmall, "align_overlap_small")
     assert told.code == "cohort_too_small"
+    assert f"job/{SESSION}/handle" not in scene.home.vault.names()
+
+
+def test_a_partner_with_other_rows(scene):
+    scene.start()
+    scene.says(1, matched())
+    scene.says(1, row_check(ROWS - 1), scene.shop)
+    told = fails(scene, MessageInvalid, "align_rows_differ")
+    assert "shop" in told.texts["en"]
     assert f"job/{SESSION}/handle" not in scene.home.vault.names()
 
 

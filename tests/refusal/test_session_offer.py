@@ -5,20 +5,22 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
-from party_scene import CANARY, JOB, URL, Scene, Script, match_job, matched, plan
+from party_scene import CANARY, JOB, MATCHING_KEY, URL, Scene, Script, match_job, plan
 
 from clients.app import make_app, read_offer
 from clients.home import NodeHome, NodeSettings
 from clients.session import connect_http
 from clients.tables import TableSpec
 from federation import session as control
+from privacy import matching
 from privacy.errors import ConfigInvalid, MessageInvalid, ProfileForbidden, UnexpectedMessage
 from privacy.identifiers import IdentifierKind
 from privacy.texts import LANGUAGES
 
 
 @pytest.fixture
-def scene(tmp_path):
+def scene(tmp_path, monkeypatch):
+    monkeypatch.setattr(matching, "new_key", lambda: MATCHING_KEY)
     made = Scene(tmp_path)
     yield made
     made.home.vault.close()
@@ -67,7 +69,7 @@ def test_a_weak_profile_is_refused_unless_a_node_allows_it():
 
 def test_a_replayed_session(scene):
     scene.start()
-    scene.says(1, matched())
+    scene.matches()
     scene.says(0, control.EndSession())
     scene.party().run()
     scene.connected.clear()

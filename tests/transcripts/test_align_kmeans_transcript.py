@@ -1,5 +1,6 @@
 """What crosses the wire in matching and clustering: declared tags, no identifier, value or key."""
 
+import hashlib
 import struct
 
 import numpy as np
@@ -121,6 +122,27 @@ def test_no_identifier_crosses_and_the_coordinator_never_gets_the_key():
             assert key not in data
     assert key.hex() not in repr(align.MatchingKey(kind="phone", key=key))
     assert repr(key) not in repr(align.MatchingKey(kind="phone", key=key))
+
+
+def test_every_partners_digest_goes_to_the_label_holder_alone():
+    transcript, results = run_align()
+    checks = [
+        (sender, recipient, message.digest)
+        for sender, recipient, message in transcript
+        if isinstance(message, align.RowCheck)
+    ]
+    assert sorted(checks)[0][:2] == ("shop", "bank")
+    assert sorted(checks)[1][:2] == ("telco", "bank")
+    (digest,) = {digest for _, _, digest in checks}
+    assert len(checks) == 2
+    assert len(digest) == 32
+    references = results["bank"].subject_refs
+    # It is keyed: what the coordinator has seen (tokens, positions) does not give it.
+    shared = next(message.tokens for _, _, message in transcript if isinstance(message, align.TokenList))
+    assert digest not in {hashlib.sha256(part).digest() for part in (shared, references.tobytes())}
+    for _, recipient, message in transcript:
+        if recipient == COORDINATOR:
+            assert digest not in encode(message)
 
 
 def test_tokens_and_references_of_two_projects_are_unrelated():

@@ -157,7 +157,9 @@ def test_parties_are_enrolled_and_replaced(coordinator, node, tmp_path):
     coordinator.enrol(enrolment_of(shop))
     assert [party.name for party in coordinator.roster.parties] == ["bank", "shop"]
     again = NodeHome.create(tmp_path / "bank2", NodeSettings(name="bank", table=TABLE))
-    coordinator.enrol(enrolment_of(again))
+    with pytest.raises(ConfigInvalid, match="other keys"):
+        coordinator.enrol(enrolment_of(again))
+    coordinator.enrol(enrolment_of(again), replace=True)
     parties = {party.name: party.identity for party in coordinator.roster.parties}
     assert parties == {"bank": again.identity.public.to_text(), "shop": shop.identity.public.to_text()}
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from server import relay as relay_module
-from server.relay import Relay, RelayRefused
+from server.relay import Relay, RelayFull, RelayRefused
 
 TOKENS = {"bank": "token of bank", "shop": "token of shop", "coordinator": "token of coordinator"}
 
@@ -177,15 +177,15 @@ def test_a_full_mailbox_refuses_until_it_is_read(relay, monkeypatch):
     monkeypatch.setattr(relay_module, "MAX_WAITING_BYTES", 10)
     put(relay, 1, b"123456")
     put(relay, 2, b"1234")
-    with pytest.raises(RelayRefused):
+    with pytest.raises(RelayFull):
         put(relay, 3, b"1")
     put(relay, 3, b"1", recipient="coordinator")
     assert taken(relay, 0) == (1, b"123456")
-    with pytest.raises(RelayRefused):
+    with pytest.raises(RelayFull):
         put(relay, 4, b"1")
     assert taken(relay, 1) == (2, b"1234")
     put(relay, 4, b"123456")
-    with pytest.raises(RelayRefused):
+    with pytest.raises(RelayFull):
         put(relay, 5, b"1")
 
 
@@ -250,3 +250,11 @@ def test_status_tells_signs_of_life_states_and_frames(relay, monkeypatch):
 
 def test_status_holds_no_token(relay):
     assert "token" not in repr(relay.status("s1"))
+
+
+def test_a_session_whose_driver_is_silent_is_closed(relay, monkeypatch):
+    put(relay, 1, b"frame")
+    monkeypatch.setattr(relay_module, "DRIVER_SILENCE_SECONDS", -1.0)
+    with pytest.raises(RelayRefused):
+        taken(relay, 0)
+    assert relay.status("s1") == {}

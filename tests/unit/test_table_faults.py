@@ -106,7 +106,18 @@ def test_a_missing_column_is_named_with_its_nearest_neighbour(tmp_path):
     assert near.key == "errors.table_column_missing_near"
     assert near.values["nearest"] == "Monthly_Incme"
     assert far.key == "errors.table_column_missing"
-    assert "zip" in far.render("en")
+    assert far.values["count"] == 3
+    # The header may be a customer's row: names that are not registered are not printed.
+    assert "zip" not in far.render("en") + far.render("zh-CN")
+
+
+def test_a_file_without_a_header_row_prints_no_customer(tmp_path):
+    path = write(tmp_path, "13800000000,13800000000,29\n13800000001,4,30\n")
+    for spec in (spec_of(path, "income"), spec_of(path, "income", id_column="phone")):
+        for language in ("en", "zh-CN"):
+            shown = "\n".join(problem.render(language) for problem in problems_of(spec))
+            assert "1380000" not in shown
+            assert "29" not in shown.replace(str(path), "")
 
 
 def test_all_problems_of_a_table_come_in_one_error(tmp_path):
