@@ -140,6 +140,8 @@ class PartySession:
                 pass
         except PeerFailed:
             raise
+        except SessionClosed:
+            raise PeerDropped("session_closed") from None
         except SilhouetteError as error:
             self._report(error)
             raise

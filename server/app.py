@@ -7,6 +7,7 @@ import secrets
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from privacy.errors import SilhouetteError
 from server.home import CoordinatorHome
 from server.invitation import FlowerInvitation, RelayAdmin
 from server.records import JobRecord
@@ -23,11 +24,10 @@ def main(grid: Grid, context: Context) -> None:
     running = home.running
     node_ids = running.node_ids if running else {}
     relay = RelayAdmin(home.roster, home.relay_secret, secrets.token_hex(16))
-    Driver(
-        record.job,
-        record,
-        home.identity,
-        home.roster,
-        relay,
-        FlowerInvitation(grid, node_ids, record.job.deadlines),
-    ).run()
+    invitation = FlowerInvitation(grid, node_ids, record.job.deadlines)
+    try:
+        driver = Driver(record.job, record, home.identity, home.roster, relay, invitation)
+    except SilhouetteError as error:
+        record.fail(error)
+    else:
+        driver.run()

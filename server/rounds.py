@@ -22,7 +22,7 @@ from federation.jobs import Job, Stage, encode_job
 from federation.messages import COORDINATOR, Outgoing
 from federation.roles import Role
 from federation.roster import Roster
-from federation.transport import Transport
+from federation.transport import SessionClosed, Transport
 from federation.wire import tag_of
 from privacy.errors import DeadlinePassed, PeerDropped, PeerFailed, SilhouetteError, UnexpectedMessage
 from privacy.sealing import Identity
@@ -97,6 +97,7 @@ class Driver:
             raise
         else:
             self._record.finish(result)
+            self._invitation.wait_closed()
         finally:
             self._relay.close()
 
@@ -119,7 +120,6 @@ class Driver:
             traffic[stage.value] = state.traffic
         for party in self._parties:
             self._send([Outgoing(party, control.EndSession())], 0)
-        self._invitation.wait_closed()
         return {"seconds": seconds, "traffic": traffic, "releases": self._releases}
 
     def _await_ready(self) -> None:
@@ -226,6 +226,6 @@ class Driver:
         for party in self._parties:
             try:
                 self._send([Outgoing(party, control.Abort(code=error.code, texts=texts))], 0)
-            except (SilhouetteError, httpx.HTTPError, OSError):
+            except (SilhouetteError, SessionClosed, httpx.HTTPError, OSError):
                 continue
         self._invitation.wait_closed()

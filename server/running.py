@@ -23,7 +23,7 @@ from rich.progress import (
 
 from federation.children import program
 from federation.jobs import Job
-from privacy.errors import ConfigInvalid, PeerFailed
+from privacy.errors import ConfigInvalid, PeerDropped, PeerFailed
 from privacy.texts import catalogue, current_language, text
 from server.flower import FINISHED, FlowerControl, build_bundle
 from server.home import CoordinatorHome
@@ -48,6 +48,9 @@ class SubmittedJob:
     def __init__(self, home: CoordinatorHome, job: Job) -> None:
         if home.running is None:
             raise ConfigInvalid("not_serving", folder=home.folder)
+        strangers = set(job.roles.all) - {party.name for party in home.roster.parties}
+        if strangers:
+            raise PeerDropped("party_not_enrolled", party=", ".join(sorted(strangers)))
         self._home = home
         self.record = JobRecord.create(home, job)
         self._control = FlowerControl(home)
