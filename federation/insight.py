@@ -3,9 +3,9 @@
 Parties. Any data holder; the coordinator, which gathers the profiles for the report. Rounds: one message.
 What each party learns. C: per segment its size, and per field of a party the mean, the number of values and
 how they spread over the field's quartiles; nothing about fewer than `k_min` people. Data holders: nothing.
-Source. Cell suppression and the dominance rule as in `privacy.small_cells`. A mean is hidden with its count,
-and where it would say what a hidden cell or a single row holds.
-Deviations. Quartile limits stay at the party. Means have `MEAN_DIGITS` significant digits. Against *repeated*
+Source. Cell suppression and the dominance rule as in `privacy.small_cells`. A mean is hidden where it would say
+what a hidden cell or a single row holds, and rounded where it would tell its hidden count.
+Deviations. Quartile limits stay at the party. Means have at most `MEAN_DIGITS` significant digits. Against *repeated*
 releases on nearly the same people suppression does not help: the caller decides whether a profile may be made
 again.
 Cost. One pass over the party's columns.
@@ -13,6 +13,7 @@ Cost. One pass over the party's columns.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -31,6 +32,10 @@ DISCLOSES: Final = Disclosures(
 
 MEAN_DIGITS: Final = 4
 """Significant digits of a released mean. An exact mean of whole numbers is a fraction that tells its denominator."""
+_FINEST_STEPS: Final = 1_000_000.0
+_GRID_TOLERANCE: Final = 0.01
+_LARGEST_WHOLE: Final = 2.0**53
+"""Values are looked for on grids down to a millionth, within what double precision can tell."""
 _QUARTILES: Final = (0.25, 0.5, 0.75)
 
 
@@ -94,17 +99,41 @@ def _field_profile(
     hidden_counts = hidden_sizes | (counts < k_min)
     if "missing" in names:
         hidden_counts = hidden_counts | hidden[:, -1]
-    masked = hidden_means(column[present], assignments[present], k_min, hidden_counts)
+    masked = hidden_means(column[present], assignments[present], k_min, hidden_sizes | (counts < k_min))
+    step = _resolution(column[present])
     return FieldProfile(
         field=name,
         counts=_shown(counts, hidden_counts),
         means=tuple(
-            None if hide else float(f"{total / count:.{MEAN_DIGITS}g}")
-            for total, count, hide in zip(sums, counts, masked, strict=True)
+            None if hide else _rounded(total / count, step / count if hide_count else 0.0)
+            for total, count, hide, hide_count in zip(sums, counts, masked, hidden_counts, strict=True)
         ),
         band_names=names,
         bands=tuple(_shown(row, mask) for row, mask in zip(table, hidden, strict=True)),
     )
+
+
+def _resolution(values: Floats) -> float:
+    """The largest step of which all values are multiples (1 for most counts), 0.0 when they lie on no grid."""
+    scaled = values * _FINEST_STEPS
+    whole = np.rint(scaled)
+    if (
+        not len(values)
+        or np.abs(scaled - whole).max() > _GRID_TOLERANCE
+        or np.abs(whole).max() > _LARGEST_WHOLE
+    ):
+        return 0.0
+    return float(np.gcd.reduce(whole.astype(np.int64))) / _FINEST_STEPS
+
+
+def _rounded(mean: float, fraction: float) -> float:
+    """The mean to `MEAN_DIGITS` digits, and where its count is hidden more coarsely still.
+
+    fraction: step / count. Sums on a grid make means that are multiples of it, so an exact mean has few possible
+    counts. Rounded to a unit of at least twice that, every count from half of this one up fits some sum.
+    """
+    mean = float(f"{mean:.{MEAN_DIGITS}g}")
+    return mean if fraction == 0.0 else round(mean, -math.ceil(math.log10(2 * fraction)))
 
 
 def _bands(column: Floats) -> tuple[tuple[str, ...], Integers]:

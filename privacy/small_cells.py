@@ -42,18 +42,18 @@ def hidden_totals(totals: Counts, k_min: int) -> Mask:
     return _suppress(counts, counts < k_min, np.zeros(len(totals), dtype=np.bool_), k_min)[:, 0]
 
 
-def hidden_means(values: Values, groups: Counts, k_min: int, hidden_counts: Mask) -> Mask:
+def hidden_means(values: Values, groups: Counts, k_min: int, hidden_groups: Mask) -> Mask:
     """Which groups' means of a field to hide: (n_groups,).
 
-    values, groups: (n,), rows with a value only, groups in 0..n_groups-1. hidden_counts: (n_groups,), groups
-    whose number of rows is hidden.
+    values, groups: (n,), rows with a value only, groups in 0..n_groups-1. hidden_groups: (n_groups,), groups
+    whose means are hidden anyway.
 
-    A mean is hidden when its count is, when fewer than `k_min` rows differ from the group's most frequent value
+    A mean is hidden when fewer than `k_min` rows differ from the group's most frequent value
     (mean * count then is a statement about those few), or when one row holds more than `DOMINANCE_SHARE` of the
     sum of absolute values (the (1, 20 %) dominance rule, Hundepool et al. 2012, chapter 4). Where the field
     knows two values, a mean is a count: it is hidden with the cells that the table of the two hides.
     """
-    hidden = hidden_counts.copy()
+    hidden = hidden_groups.copy()
     for group in np.flatnonzero(~hidden):
         own = values[groups == group]
         _, frequencies = np.unique(own, return_counts=True)
@@ -66,7 +66,7 @@ def hidden_means(values: Values, groups: Counts, k_min: int, hidden_counts: Mask
     levels, level = np.unique(values, return_inverse=True)
     if len(levels) == 2:
         cells = np.bincount(groups * 2 + level, minlength=2 * len(hidden)).reshape(-1, 2)
-        hidden |= hidden_cells(cells, k_min, hidden_counts).any(axis=1)
+        hidden |= hidden_cells(cells, k_min, hidden_groups).any(axis=1)
     return hidden
 
 

@@ -127,9 +127,13 @@ def test_a_profile_shows_nothing_about_fewer_than_k_min(seed, n_rows, n_clusters
             if field.means[segment] is None:
                 continue
             shown = own[~np.isnan(own)]
-            assert field.counts[segment] == len(shown)
+            assert len(shown) >= K_MIN
+            assert field.counts[segment] in (None, len(shown))
             _, frequencies = np.unique(shown, return_counts=True)
             assert len(shown) - frequencies.max() >= K_MIN
             assert np.abs(shown).max() <= 0.2 * np.abs(shown).sum()
-            assert field.means[segment] == pytest.approx(np.mean(shown), rel=5.01e-4, abs=1e-9)
+            # Values lie on a grid of 0.1: with a hidden count the mean is no finer than the unit above 0.2 / count.
+            coarse = 0.0 if field.counts[segment] is not None else 10.0 ** np.ceil(np.log10(0.2 / len(shown)))
+            tolerance = 0.51 * coarse + 1e-9
+            assert field.means[segment] == pytest.approx(np.mean(shown), rel=5.01e-4, abs=tolerance)
             assert field.means[segment] == float(f"{field.means[segment]:.4g}")
