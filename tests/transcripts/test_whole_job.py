@@ -130,8 +130,12 @@ def test_no_identifier_or_canary_is_on_the_wire_on_disk_or_in_logs(finished) -> 
 
 def test_no_feature_value_crosses_in_binary(finished) -> None:
     federation, *_ = finished
-    plain = b"\n".join(message for _, _, message in federation.messages)
     from clients.tables import load
+
+    # Means of segments are released, rounded, and may happen to equal somebody's value.
+    messages = [data for *_, data in federation.messages if b"insight.segment_profile" not in data[:40]]
+    assert 0 < len(federation.messages) - len(messages) == len(PARTIES)
+    plain = b"\n".join(messages)
 
     for party, home in federation.nodes.items():
         table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=False)
