@@ -243,13 +243,15 @@ def processes_naming(text: str) -> list[int]:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_process_behind(tmp_path, end) -> None:
     _, source = job_file(tmp_path / "world")
+    source.write_text(source.read_text().replace("trees = 20", "trees = 1000"))
     command = [program("silhouette"), "run", str(source), "--into", str(tmp_path / "report")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wanted = 1 + 3 + 2 + 3  # the command, coordinator, SuperLink, SuperExec, and node and SuperNode per party
     deadline = time.monotonic() + 60
-    while len(processes_naming(str(tmp_path))) < wanted and time.monotonic() < deadline:
+    while (running := len(processes_naming(str(tmp_path)))) < wanted and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert len(processes_naming(str(tmp_path))) >= wanted
+    assert running >= wanted
+    assert process.poll() is None
     process.send_signal(end)
     code = process.wait(40)
     assert code == (-signal.SIGKILL if end is signal.SIGKILL else 130)
