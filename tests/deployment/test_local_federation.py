@@ -111,9 +111,10 @@ def test_a_job_runs_and_the_coordinator_never_holds_the_secret_key(federation) -
         if found_public or event["event"] != "progress" or not event["step"].startswith("kmeans"):
             return
         vault = NodeHome.open(local.home_of("bank")).vault
-        (name,) = [name for name in vault.names("job/") if name.endswith("/paillier")]
-        data = vault.get(name)
-        assert data is not None
+        keys = [name for name in vault.names("job/") if name.endswith("/paillier")]
+        data = vault.get(keys[0]) if keys else None
+        if data is None:
+            return  # a partner's note came before the bank has made the key
         primes = [
             int.from_bytes(data[: len(data) // 2], "big"),
             int.from_bytes(data[len(data) // 2 :], "big"),
