@@ -50,10 +50,11 @@ def init(
     allow_testing_profile: Annotated[bool, typer.Option(help=text("node.option_testing"))] = False,
     accept_distance_disclosure: Annotated[bool, typer.Option(help=text("node.option_distance"))] = False,
 ) -> None:
-    from clients.home import NodeHome, NodeSettings, read_toml
+    from clients.home import NodeHome, NodeSettings
     from clients.tables import TableSpec
     from clients.tables import validate as validate_table
     from clients.tables.problems import refuse
+    from federation.files import read_toml
     from privacy.errors import ConfigInvalid
 
     spec = absolute(read_toml(table, TableSpec), table.parent)

@@ -106,13 +106,10 @@ class StageContext:
         """Store a record of this job in the vault."""
         self.home.vault.put(self._prefix + name, data)
 
-    def forget_key(self) -> None:
-        """Remove the job's secret key from the vault: nothing after the session needs it."""
-        self.home.vault.remove(self._prefix + PAILLIER_RECORD)
-
 
 def forget_keys(home: NodeHome) -> None:
-    """Remove secret keys that a killed node left in its vault."""
+    """Remove jobs' secret keys from the vault: a session's own when it ends (a node takes part in one at a time),
+    and before the next one begins what a killed node left there."""
     for name in home.vault.names("job/"):
         if name.endswith("/" + PAILLIER_RECORD):
             home.vault.remove(name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import tomli_w
@@ -14,12 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from clients.tables import TableSpec
 from clients.vault import Vault
+from federation.files import read_toml
 from federation.jobs import Name
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
-
-_T = TypeVar("_T")
 
 IDENTITY_RECORD: Final = "identity"
 FLOWER_KEY_RECORD: Final = "flower_key"
@@ -144,16 +142,6 @@ class NodeHome:
         if not self.roster_file.exists():
             raise ConfigInvalid("not_joined", folder=self.folder)
         return from_json(self.roster_file.read_bytes(), Roster, str(self.roster_file))
-
-
-def read_toml(file: Path, kind: type[_T]) -> _T:
-    """A TOML file as a checked record. Raises `ConfigInvalid` that names file and key."""
-    try:
-        return msgspec.convert(tomllib.loads(file.read_text("utf-8")), kind)
-    except FileNotFoundError:
-        raise ConfigInvalid("file_missing", file=file) from None
-    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
 
 
 def for_toml(record: msgspec.Struct) -> dict[str, Any]:

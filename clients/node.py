@@ -14,7 +14,7 @@ from clients.app import make_app
 from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
 from clients.session import connect_http
 from clients.worker import Worker
-from federation.children import Child, free_port, program
+from federation.children import Child, flower_environment, free_port, program
 from federation.files import write_secret
 from privacy.errors import ConfigInvalid
 
@@ -48,12 +48,7 @@ def supernode(home: NodeHome, port: int, secret_file: Path) -> Child:
         "--superexec-auth-secret-file",
         str(secret_file),
     )
-    environment = {
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_HOME": str(home.folder / "flower"),
-    }
-    return Child(command, home.folder / "logs" / "supernode.log", environment)
+    return Child(command, home.folder / "logs" / "supernode.log", flower_environment(home.folder))
 
 
 def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]) -> None:

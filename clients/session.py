@@ -6,9 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
 
@@ -118,7 +116,7 @@ class PartySession:
         self._number = 0
         self._stage: PartyStage | None = None
         self._stage_started = 0.0
-        self._counted = _Counted()
+        self._traffic_before = self._endpoint.traffic.copy()
         self._early: list[Received] = []
         self._noted = 0.0
 
@@ -151,7 +149,7 @@ class PartySession:
             self._report(failure)
             raise
         finally:
-            self._context.forget_key()
+            forget_keys(self._home)
             self._inbox.stop()
             self._transport.close()
 
@@ -201,7 +199,7 @@ class PartySession:
             )
         self._number = number
         self._stage_started = time.monotonic()
-        self._counted = _Counted.of(self._endpoint)
+        self._traffic_before = self._endpoint.traffic.copy()
         self._inbox.state = f"busy stage {number}"
         self._stage = build_stage(Stage(name), self._context)
         self._work(lambda stage: stage.role.start())
@@ -218,8 +216,13 @@ class PartySession:
             return
         releases = stage.finish()
         self._send([Outgoing(COORDINATOR, release) for release in releases], self._number)
-        finished = self._counted.difference(
-            self._endpoint, self._number, time.monotonic() - self._stage_started
+        traffic = self._endpoint.traffic.since(self._traffic_before)
+        finished = control.StageFinished(
+            stage=self._number,
+            seconds=time.monotonic() - self._stage_started,
+            bytes_sent=dict(traffic.bytes_sent),
+            bytes_received=dict(traffic.bytes_received),
+            received=dict(traffic.received),
         )
         self._send([Outgoing(COORDINATOR, finished)], self._number)
         self._stage = None
@@ -246,28 +249,3 @@ class PartySession:
             self._send(
                 [Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """The endpoint's counters when a stage began."""
-
-    bytes_sent: Counter[str] = field(default_factory=Counter)
-    bytes_received: Counter[str] = field(default_factory=Counter)
-    received: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> _Counted:
-        traffic = endpoint.traffic
-        return cls(traffic.bytes_sent.copy(), traffic.bytes_received.copy(), traffic.received.copy())
-
-    def difference(self, endpoint: Endpoint, stage: int, seconds: float) -> control.StageFinished:
-        """What has been counted since."""
-        traffic = endpoint.traffic
-        return control.StageFinished(
-            stage=stage,
-            seconds=seconds,
-            bytes_sent=dict(traffic.bytes_sent - self.bytes_sent),
-            bytes_received=dict(traffic.bytes_received - self.bytes_received),
-            received=dict(traffic.received - self.received),
-        )

@@ -3,7 +3,7 @@
 Stock Flower starts a process per message and runs the code in the run's bundle. This worker does neither: it lives
 as long as the node, and it refuses a run whose bundle is not the code this node has installed (or that its owner
 approved). It is the only file that uses Flower's Runtime API; that API is not declared stable, so the supported
-versions are listed here and a contract test checks the calls.
+versions are listed here, and the deployment tests make every call against a real SuperNode.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode, SubStatus
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.supercore.fab import Fab
 from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
@@ -29,6 +30,7 @@ from flwr.supercore.interceptors import (
 )
 from flwr.supercore.protobuf.client import ProtobufClientInterceptor
 from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
@@ -138,7 +140,7 @@ class Worker:
             heartbeat.stop()
             client.close()
 
-    def _pull(self, client: RuntimeHttpClient):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _pull(self, client: RuntimeHttpClient) -> tuple[Message, Context, Run, Fab]:
         give_up = time.monotonic() + MESSAGE_WAIT_SECONDS
         while True:
             try:

@@ -34,6 +34,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def flower_environment(home: Path) -> dict[str, str]:
+    """What every program of Flower gets from us: no telemetry, no update check, its files inside our home."""
+    return {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_HOME": str(home / "flower"),
+    }
+
+
 class Child:
     """One child process with its output in a log file."""
 

@@ -1,9 +1,17 @@
-"""How both edges write files that must not be read by others, or must not be seen half written."""
+"""How both edges read what people write, and write what others must not read, or not see half written."""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from privacy.errors import ConfigInvalid
+
+_Record = TypeVar("_Record")
 
 
 def write_secret(file: Path, data: bytes) -> None:
@@ -19,3 +27,13 @@ def replace_file(file: Path, data: bytes) -> None:
     part = file.with_name(file.name + ".part")
     part.write_bytes(data)
     part.replace(file)
+
+
+def read_toml(file: Path, kind: type[_Record]) -> _Record:
+    """A TOML file as a checked record. Raises `ConfigInvalid` that names file and key."""
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text("utf-8")), kind)
+    except FileNotFoundError:
+        raise ConfigInvalid("file_missing", file=file) from None
+    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None

@@ -63,6 +63,18 @@ class Traffic:
     bytes_received: Counter[str] = field(default_factory=Counter)
     received: Counter[str] = field(default_factory=Counter)
 
+    def copy(self) -> Traffic:
+        """The counters as they stand now."""
+        return Traffic(self.bytes_sent.copy(), self.bytes_received.copy(), self.received.copy())
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What has been counted since `earlier`."""
+        return Traffic(
+            self.bytes_sent - earlier.bytes_sent,
+            self.bytes_received - earlier.bytes_received,
+            self.received - earlier.received,
+        )
+
 
 @dataclass(slots=True)
 class _Incoming:

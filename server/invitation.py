@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 import httpx
@@ -66,9 +66,9 @@ class FlowerInvitation:
         """Wait until every party's SuperNode is online, then push. Raises `PeerDropped` naming who is not."""
         self._offers = dict(offers)
         give_up = time.monotonic() + self._deadlines.join
-        while missing := [party for party in offers if not self._is_online(party)]:
+        while missing := offers.keys() - self._online(offers):
             if time.monotonic() > give_up:
-                raise PeerDropped("party_offline", party=", ".join(missing))
+                raise PeerDropped("party_offline", party=", ".join(sorted(missing)))
             time.sleep(0.3)
         for party in offers:
             self._push(party)
@@ -88,7 +88,7 @@ class FlowerInvitation:
                 self._absent.add(party)
             else:
                 found[party] = reply.error.reason or "?"
-        for party in [party for party in self._absent if self._is_online(party)]:
+        for party in self._online(self._absent):
             self._absent.discard(party)
             self._push(party)
         return found
@@ -101,8 +101,11 @@ class FlowerInvitation:
                 self._waiting.pop(reply.metadata.reply_to_message_id, None)
             time.sleep(0.2)
 
-    def _is_online(self, party: str) -> bool:
-        return self._node_ids.get(party) in set(self._grid.get_node_ids())
+    def _online(self, parties: Iterable[str]) -> set[str]:
+        """Which of these parties SuperLink takes for online; it is asked only when there is one to ask about."""
+        asked = set(parties)
+        online = set(self._grid.get_node_ids()) if asked else set()
+        return {party for party in asked if self._node_ids.get(party) in online}
 
     def _push(self, party: str) -> None:
         data = msgspec.msgpack.encode(self._offers[party])

@@ -6,14 +6,13 @@ are relative to the job file.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from federation.files import read_toml
 from federation.jobs import Deadlines, Job, Name, PartyPlan, PartyRole, RiskPlan, SegmentsPlan, check_job
-from privacy.errors import ConfigInvalid
 
 
 class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,12 +62,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def read_job_file(file: Path) -> JobFile:
     """A checked job file with absolute table paths. Raises `ConfigInvalid` that names file and key."""
-    try:
-        parsed = msgspec.convert(tomllib.loads(file.read_text("utf-8")), JobFile)
-    except FileNotFoundError:
-        raise ConfigInvalid("file_missing", file=file) from None
-    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
+    parsed = read_toml(file, JobFile)
     _ = parsed.job
     parties = tuple(
         msgspec.structs.replace(entry, table=_absolute(entry.table, file.resolve().parent))

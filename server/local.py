@@ -6,6 +6,7 @@ network between them is short.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -127,8 +128,6 @@ class LocalFederation:
 
     def compare(self, session: str) -> dict[str, Any]:
         """Pooled scikit-learn beside the federated result (possible only because all homes are here)."""
-        import json
-
         homes = [argument for home in self.homes for argument in ("--home", str(home))]
         output = self._finish_node_command("compare", "*", self._node_command("compare", session, *homes))
         found: dict[str, Any] = json.loads(output)

@@ -39,6 +39,11 @@ START_SECONDS: Final = 60.0
 FLOWER_POLLS: Final = 10
 """Flower itself is asked about the run only at every tenth look."""
 
+SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
+MINIMUM_PEOPLE: Final = 300
+FAILED_IN_LOG: Final = "session failed"
+"""How a node's log marks the error that ended a session (`clients.worker`)."""
+
 OnEvent = Callable[[dict[str, Any]], None]
 
 
@@ -90,11 +95,6 @@ class SubmittedJob:
         self._control.stop(self._run_id)
         if self.record.outcome is None:
             self.record.fail(PeerFailed("job_interrupted"))
-
-
-SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
-MINIMUM_PEOPLE: Final = 300
-FAILED_IN_LOG: Final = "session failed"
 
 
 class Display:
@@ -191,15 +191,19 @@ def _rehearse(
             with console.status(text("server.comparing")):
                 compare = local.compare(session)
         else:
-            for entry in job_file.party:
-                if failures := [
-                    line for line in local.log_of(entry.name).splitlines() if FAILED_IN_LOG in line
-                ]:
-                    console.print(text("server.party_log", party=entry.name))
-                    console.print(escape("\n".join(failures)), soft_wrap=True)
+            _print_failures(local, job_file, console)
     finally:
         local.stop()
     return _conclude(job_file.job, outcome, compare, started, folder, console)
+
+
+def _print_failures(local: LocalFederation, job_file: JobFile, console: Console) -> None:
+    """What each party's own log says: in a rehearsal its reader is the one who asks."""
+    for entry in job_file.party:
+        failures = [line for line in local.log_of(entry.name).splitlines() if FAILED_IN_LOG in line]
+        if failures:
+            console.print(text("server.party_log", party=entry.name))
+            console.print(escape("\n".join(failures)), soft_wrap=True)
 
 
 def _submit(home: CoordinatorHome, job: Job, console: Console) -> tuple[Outcome, str]:

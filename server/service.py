@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 import uvicorn
 
-from federation.children import Child, program, stop_all
+from federation.children import Child, flower_environment, program, stop_all
 from privacy.errors import ConfigInvalid
 from server.flower import FlowerControl
 from server.home import HOME_VARIABLE, CoordinatorHome, Running
@@ -24,17 +24,6 @@ ROSTER_POLL_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
 MAX_CONNECTIONS: Final = 512
 """Bodies are read before SuperLink knows the sender, so their number is bounded as well as their size."""
-
-
-def flower_environment(home: CoordinatorHome) -> dict[str, str]:
-    """What Flower's programs get from us: no telemetry, no update check, their files inside our home."""
-    return {
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_HOME": str(home.folder / "flower"),
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
-        HOME_VARIABLE: str(home.folder.resolve()),
-    }
 
 
 def flower_programs(home: CoordinatorHome) -> list[Child]:
@@ -70,7 +59,11 @@ def flower_programs(home: CoordinatorHome) -> list[Child]:
         *secret,
     )
     logs = home.folder / "logs"
-    environment = flower_environment(home)
+    environment = {
+        **flower_environment(home.folder),
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+        HOME_VARIABLE: str(home.folder.resolve()),
+    }
     return [
         Child(superlink, logs / "superlink.log", environment),
         Child(superexec, logs / "superexec.log", environment),

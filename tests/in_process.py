@@ -23,8 +23,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from clients.app import make_app
 from clients.home import NodeHome, NodeSettings
+from clients.sample import risk_fields, segment_fields
 from federation.frames import Endpoint
-from federation.jobs import Job
+from federation.jobs import Job, PartyPlan, PartyRole
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, from_json
 from federation.session import Offer
@@ -34,6 +35,19 @@ from server.invitation import FlowerInvitation
 from server.records import JobRecord, Outcome
 from server.relay import Relay, RelayRefused
 from server.rounds import Driver
+
+
+def sample_plans(parties: Iterable[str]) -> tuple[PartyPlan, ...]:
+    """What each party of the sample world brings; the bank holds the label."""
+    return tuple(
+        PartyPlan(
+            name=party,
+            role=PartyRole.LABEL_HOLDER if party == "bank" else PartyRole.FEATURE_HOLDER,
+            segment_fields=segment_fields(party),
+            risk_fields=risk_fields(party),
+        )
+        for party in parties
+    )
 
 
 class LocalGrid(Grid):

@@ -2,29 +2,17 @@
 
 import numpy as np
 import pytest
+from refusing import refuses
 
 from federation import align
 from federation.messages import COORDINATOR
 from federation.roles import Parties, Rehearsal
 from privacy import matching
 from privacy.errors import CohortTooSmall, CryptoError, MessageInvalid, UnexpectedMessage
-from privacy.texts import LANGUAGES
 
 PARTIES = Parties("bank", ("shop", "telco"))
 IDENTIFIERS = [f"1390000{number:04d}" for number in range(30)]
 KEY = bytes(range(32))
-
-
-def refuses(error, role, sender, message, key=None):
-    """The role refuses, says why in every language, and has no result."""
-    with pytest.raises(error) as caught:
-        role.receive(sender, message)
-    assert type(caught.value) is error
-    if key:
-        assert caught.value.key == key
-    if caught.value.key != "unexpected_message":
-        assert all(caught.value.render(language) for language in LANGUAGES)
-    assert role.result is None
 
 
 def align_coordinator(**changes):

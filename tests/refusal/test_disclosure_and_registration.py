@@ -1,12 +1,12 @@
 """What a node refuses before any data moves: an unaccepted disclosure, and a bad table at registration."""
 
 import pytest
-from in_process import InProcessFederation
+from in_process import InProcessFederation, sample_plans
 from typer.testing import CliRunner
 
 from clients.cli import app
-from clients.sample import make_world, sample_table, segment_fields, write_world
-from federation.jobs import Job, PartyPlan, PartyRole, SegmentsPlan
+from clients.sample import make_world, sample_table, write_world
+from federation.jobs import Job, SegmentsPlan
 from privacy.errors import SchemaMismatch
 
 PARTIES = ("bank", "ecommerce")
@@ -17,14 +17,7 @@ def segments_job() -> Job:
         name="segments",
         purpose="credit_risk",
         profile="TESTING_ONLY",
-        parties=tuple(
-            PartyPlan(
-                name=party,
-                role=PartyRole.LABEL_HOLDER if party == "bank" else PartyRole.FEATURE_HOLDER,
-                segment_fields=segment_fields(party),
-            )
-            for party in PARTIES
-        ),
+        parties=sample_plans(PARTIES),
         segments=SegmentsPlan(n_clusters=2, n_init=1),
     )
 

@@ -11,7 +11,6 @@ from party_scene import (
     PARTNER_KEYS,
     ROWS,
     SESSION,
-    Scene,
     Script,
     match_job,
     matched,
@@ -25,7 +24,6 @@ from federation import session as control
 from federation.frames import Endpoint
 from federation.jobs import RiskPlan
 from federation.messages import COORDINATOR
-from privacy import matching
 from privacy.errors import (
     CohortTooSmall,
     ConfigInvalid,
@@ -37,14 +35,6 @@ from privacy.errors import (
     UnexpectedMessage,
 )
 from privacy.texts import LANGUAGES
-
-
-@pytest.fixture
-def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(matching, "new_key", lambda: MATCHING_KEY)
-    made = Scene(tmp_path)
-    yield made
-    made.home.vault.close()
 
 
 def fails(scene, error, key):

@@ -5,25 +5,16 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
-from party_scene import CANARY, JOB, MATCHING_KEY, URL, Scene, Script, match_job, plan
+from party_scene import CANARY, JOB, URL, Script, match_job, plan
 
 from clients.app import make_app, read_offer
 from clients.home import NodeHome, NodeSettings
 from clients.session import connect_http
 from clients.tables import TableSpec
 from federation import session as control
-from privacy import matching
 from privacy.errors import ConfigInvalid, MessageInvalid, ProfileForbidden, UnexpectedMessage
 from privacy.identifiers import IdentifierKind
 from privacy.texts import LANGUAGES
-
-
-@pytest.fixture
-def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(matching, "new_key", lambda: MATCHING_KEY)
-    made = Scene(tmp_path)
-    yield made
-    made.home.vault.close()
 
 
 def refuses_offer(scene, error, key):

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from in_process import InProcessFederation
+from in_process import InProcessFederation, sample_plans
 
 from clients.compare import compare
-from clients.sample import make_world, risk_fields, sample_table, segment_fields, write_world
+from clients.sample import make_world, risk_fields, sample_table, write_world
 from federation import align, boosting, insight, kmeans, scoring, session, wire
-from federation.jobs import Deadlines, Job, PartyPlan, PartyRole, RiskPlan, SegmentsPlan
+from federation.jobs import Deadlines, Job, RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
 
 PARTIES = ("bank", "ecommerce", "telecom")
@@ -29,15 +29,7 @@ def finished(tmp_path_factory):
         name="whole",
         purpose="credit_risk",
         profile="TESTING_ONLY",
-        parties=tuple(
-            PartyPlan(
-                name=party,
-                role=PartyRole.LABEL_HOLDER if party == "bank" else PartyRole.FEATURE_HOLDER,
-                segment_fields=segment_fields(party),
-                risk_fields=risk_fields(party),
-            )
-            for party in PARTIES
-        ),
+        parties=sample_plans(PARTIES),
         segments=SegmentsPlan(n_clusters=3, n_init=1),
         risk=RiskPlan(trees=4, depth=3, bins=16),
         deadlines=Deadlines(join=30, silence=30, step=120),

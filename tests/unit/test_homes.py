@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from clients.home import NodeHome, NodeSettings, read_toml
+from clients.home import NodeHome, NodeSettings
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
-from federation.files import replace_file, write_secret
+from federation.files import read_toml, replace_file, write_secret
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid

@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
+from refusing import refuses
 
 from federation import kmeans
 from federation.clusters import KMeansOptions
@@ -20,23 +21,10 @@ from privacy.errors import (
 )
 from privacy.paillier_secret import SecretKey
 from privacy.parameters import STANDARD, TESTING_ONLY
-from privacy.texts import LANGUAGES
 
 SECRET = SecretKey.generate(512, testing_only=True)
 OTHER = SecretKey.generate(512, testing_only=True)
 PARTIES = Parties("bank", ("shop", "telco"))
-
-
-def refuses(error, role, sender, message, key=None):
-    """The role refuses, says why in every language, and has no result."""
-    with pytest.raises(error) as caught:
-        role.receive(sender, message)
-    assert type(caught.value) is error
-    if key:
-        assert caught.value.key == key
-    if caught.value.key != "unexpected_message":
-        assert all(caught.value.render(language) for language in LANGUAGES)
-    assert role.result is None
 
 
 class Running:
