@@ -17,9 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from privacy.errors import IdentifierInvalid
+
+Identifiers = np.ndarray[Any, np.dtype[np.bytes_]]
+"""(n,) of dtype `S<width>`: canonical spellings in UTF-8, padded with zero bytes; no spelling holds a zero byte."""
 
 
 class IdentifierKind(StrEnum):
