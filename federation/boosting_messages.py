@@ -9,11 +9,15 @@ from federation.roles import Disclosure, Disclosures
 
 
 class Begin(Message, frozen=True, tag="boosting.begin/1"):
-    """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row."""
+    """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row.
+
+    generator: of an alpha-key's masks (`privacy.alpha_keys`), else empty.
+    """
 
     model: bytes
     public_key: bytes
     train_rows: bytes
+    generator: bytes = b""
 
 
 class Gradients(Message, frozen=True, tag="boosting.gradients/1"):

@@ -105,11 +105,21 @@ class _Holder:
 class FeatureHolder(_Holder):
     """A partner: own columns in, own part of the centroids and the assignments out.
 
+    alpha_keys: whether the job names them; a generator is refused otherwise.
     Raises `ConfigInvalid`, `CohortTooSmall` (fewer rows than `k_min`), `SchemaMismatch` (missing values).
     """
 
-    def __init__(self, parties: Parties, view: View, *, options: KMeansOptions, profile: Profile) -> None:
+    def __init__(
+        self,
+        parties: Parties,
+        view: View,
+        *,
+        options: KMeansOptions,
+        profile: Profile,
+        alpha_keys: bool = False,
+    ) -> None:
         super().__init__(parties, view, options, profile)
+        self._alpha_keys = alpha_keys
         self._key: PublicKey | None = None
         self._result: Clustering | None = None
 
@@ -125,7 +135,9 @@ class FeatureHolder(_Holder):
         from_holder = sender == self._parties.label_holder and self._result is None
         expect(from_holder and self._is_next(message), "feature holder", message, sender)
         if isinstance(message, Key):
-            self._key = PublicKey.from_bytes(message.modulus, self._profile.key_bits)
+            self._key = PublicKey.from_bytes(
+                message.modulus, self._profile.key_bits, message.generator, alpha_keys=self._alpha_keys
+            )
             return []
         if isinstance(message, Starts):
             self._begin(message)
@@ -232,7 +244,7 @@ class LabelHolder(_Holder):
         return self._result
 
     def start(self) -> list[Outgoing]:
-        key = Key(modulus=self._key.to_bytes())
+        key = Key(modulus=self._key.to_bytes(), generator=self._key.generator_bytes())
         # The coordinator first: it must know the key when the first ciphertexts arrive.
         keys = [Outgoing(name, key) for name in (COORDINATOR, *self._parties.feature_holders)]
         return keys + self._begin()

@@ -32,9 +32,13 @@ DISCLOSES: Final = Disclosures(
 
 
 class Key(Message, frozen=True, tag="kmeans.key/1"):
-    """L -> F, C: the Paillier modulus of this run, big-endian."""
+    """L -> F, C: the Paillier modulus of this run, big-endian.
+
+    generator: of an alpha-key's masks (`privacy.alpha_keys`), else empty; C has no use for it.
+    """
 
     modulus: bytes
+    generator: bytes = b""
 
 
 class Starts(Message, frozen=True, tag="kmeans.starts/1"):

@@ -11,7 +11,7 @@ A message names the file, the column, the party and the remedy; it never holds a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from privacy.texts import text
 
@@ -26,6 +26,10 @@ class SilhouetteError(Exception):
         self.values = values
         super().__init__(key, values)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled as a call with its `args`; ours takes its values by name.
+        return _raised_elsewhere, (type(self), self.key, self.values)
+
     def __str__(self) -> str:
         return self.render()
 
@@ -36,6 +40,11 @@ class SilhouetteError(Exception):
     def render(self, language: str | None = None) -> str:
         """The message in one language (default: the process's)."""
         return text(f"errors.{self.key}", language=language, **self.values)
+
+
+def _raised_elsewhere(kind: type[SilhouetteError], key: str, values: dict[str, Any]) -> SilhouetteError:
+    """The error of another process of ours."""
+    return kind(key, **values)
 
 
 class InputError(SilhouetteError):

@@ -19,6 +19,8 @@ Two kinds of random masks (`privacy.random_powers`), for two kinds of curious pe
     and compare it with the r of its own ciphertexts. (h^n)^s will not do: h has Jacobi symbol 1 and may miss
     other small subgroups, so that products of different rows could be told apart. Here masks are uniform
     n-th powers, within a statistical distance of 2^-64, under no assumption.
+With the published generator of an alpha-key both use powers of that instead: cheaper, and the key holder's fast
+decryption stays possible, under more assumptions (`privacy.alpha_keys` says which, on whom).
 
 Half form. Every ciphertext is c = a (1 + tn) mod n^2 with a = c mod n and t in [0, n): another writing of
 the same number that needs no secret. A product of ciphertexts multiplies the a, which are half as long, and
@@ -38,8 +40,9 @@ from typing import Any, Final
 import gmpy2
 from gmpy2 import mpz
 
+from privacy.alpha_keys import checked_generator, published_masks
 from privacy.errors import CiphertextInvalid, KeyMismatch, PackingOverflow
-from privacy.random_powers import Masks, ShortMasks, inverses, join, product, split
+from privacy.random_powers import Masks, inverses, join, product, short_masks, split
 
 MAXIMUM_KEY_BITS: Final = 16_384
 """Larger moduli are refused on receipt: a peer could otherwise stall us with one message."""
@@ -50,9 +53,11 @@ class PublicKey:
 
     n: odd modulus; n_squared: n^2; bits: length of n in bits; digest: SHA-256 of n (big-endian), in hex;
     ciphertext_bytes: fixed width of one dumped ciphertext; max_plaintext: largest |m| that can be encrypted.
+    generator: of an alpha-key's masks, or None. It is not checked here and no part of the key's identity: the
+    same n reads the same ciphertexts.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, generator: int | None = None) -> None:
         self.n: mpz = mpz(n)
         if self.n <= 0 or not self.n & 1:
             raise KeyMismatch("paillier_key_invalid")
@@ -61,8 +66,12 @@ class PublicKey:
         self.ciphertext_bytes: int = (self.n_squared.bit_length() + 7) // 8
         self.max_plaintext: int = int(self.n // 2 - 1)
         self.digest: str = hashlib.sha256(self.to_bytes()).hexdigest()
-        self._short_masks = ShortMasks(self.n)
-        self._uniform_masks = Masks(self.n)
+        self.generator: mpz | None = None if generator is None else mpz(generator)
+        # Masks against everybody without the secret key, and against its holder.
+        self._masks: Masks = short_masks(self.n)
+        self._holder_masks: Masks = Masks(self.n)
+        if self.generator is not None:
+            self._masks = self._holder_masks = published_masks(self.generator, self.n)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PublicKey) and bool(self.n == other.n)
@@ -73,22 +82,31 @@ class PublicKey:
     def __repr__(self) -> str:
         return f"PublicKey({self.bits} bits, {self.digest[:12]})"
 
-    def __reduce__(self) -> tuple[type[PublicKey], tuple[int]]:
+    def __reduce__(self) -> tuple[type[PublicKey], tuple[int, int | None]]:
         # Tables of random powers stay in the process that drew them.
-        return PublicKey, (int(self.n),)
+        return PublicKey, (int(self.n), None if self.generator is None else int(self.generator))
 
     def to_bytes(self) -> bytes:
         """n, big-endian, without leading zeros."""
-        return bytes(self.n.to_bytes((self.n.bit_length() + 7) // 8, "big"))
+        return _big_endian(self.n)
+
+    def generator_bytes(self) -> bytes:
+        """The published generator, written like n; empty without one."""
+        return b"" if self.generator is None else _big_endian(self.generator)
 
     @classmethod
-    def from_bytes(cls, data: bytes, minimum_bits: int) -> PublicKey:
-        """Read a key from a peer.
+    def from_bytes(
+        cls, data: bytes, minimum_bits: int, generator: bytes = b"", *, alpha_keys: bool = False
+    ) -> PublicKey:
+        """Read a key from a peer. generator: of an alpha-key, else empty; alpha_keys: whether the job names them.
 
         Raises `KeyMismatch` when n is even, prime, not in canonical form, shorter than `minimum_bits` or
-        longer than `MAXIMUM_KEY_BITS`. That n has exactly two large factors cannot be checked without them;
+        longer than `MAXIMUM_KEY_BITS`, and when there is a generator without `alpha_keys`, or one that fails
+        `alpha_keys.checked_generator`. That n has exactly two large factors cannot be checked without them;
         whoever offers a bad key could decrypt under a good one just as well.
         """
+        if generator and not alpha_keys:
+            raise KeyMismatch("paillier_generator_unasked")
         if len(data) * 8 > MAXIMUM_KEY_BITS or not data or data[0] == 0:
             raise KeyMismatch("paillier_key_invalid")
         n = mpz(int.from_bytes(data, "big"))
@@ -96,7 +114,7 @@ class PublicKey:
             raise KeyMismatch("paillier_key_short", bits=n.bit_length(), minimum=minimum_bits)
         if not n & 1 or gmpy2.is_prime(n, 5):
             raise KeyMismatch("paillier_key_invalid")
-        return cls(n)
+        return cls(n, checked_generator(generator, n) if generator else None)
 
     @classmethod
     def from_phe(cls, phe_public_key: Any) -> PublicKey:
@@ -110,20 +128,21 @@ class PublicKey:
         return PaillierPublicKey(int(self.n))
 
     def encrypt(self, plaintexts: Sequence[int]) -> list[mpz]:
-        """Encrypt signed integers, fresh DJN randomness each.
+        """Encrypt signed integers, fresh DJN randomness each (with a generator: its powers).
 
         Raises `PackingOverflow` when some |m| > `max_plaintext`.
         """
-        return self._short_masks.mask(self.checked(plaintexts))
+        return self._masks.mask(self.checked(plaintexts))
 
     def rerandomize(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
         """Multiply each ciphertext by a fresh uniform encryption of zero.
 
         The result is distributed as Paillier's own fresh encryption of the same plaintext, within 2^-64, for
-        the key holder too.
+        the key holder too. With a generator the mask is a power of that: what the key holder cannot tell then
+        rests on its having followed the protocol (`privacy.alpha_keys`).
         """
         n_squared = self.n_squared
-        zeros = self._uniform_masks.mask([mpz(0)] * len(ciphertexts))
+        zeros = self._holder_masks.mask([mpz(0)] * len(ciphertexts))
         return [c * zero % n_squared for c, zero in zip(ciphertexts, zeros, strict=True)]
 
     def checked(self, plaintexts: Iterable[int]) -> list[mpz]:
@@ -197,6 +216,10 @@ class PublicKey:
         if gmpy2.gcd(product, n) != 1:
             raise CiphertextInvalid("ciphertext_not_a_unit")
         return values
+
+
+def _big_endian(number: mpz) -> bytes:
+    return bytes(number.to_bytes((number.bit_length() + 7) // 8, "big"))
 
 
 def to_half_form(ciphertexts: Sequence[mpz], key: PublicKey) -> tuple[list[mpz], list[mpz]]:

@@ -16,6 +16,9 @@ value modulo q^2 is independent of that, by the Chinese remainder theorem.
     than p has (`PowerTable.uniform`): within statistical distance 2^-64 of Paillier's distribution, per value
     and prime. Neither short exponents nor the choice of a subgroup is assumed to be safe: a single base
     would miss part of T_p whenever it happens to be a k-th power for a prime k dividing p - 1.
+An alpha-key (`SecretKey.generate(alpha=True)`, `privacy.alpha_keys`) draws exactly uniform powers of its generator
+h instead: exponents below alpha_p and alpha_q, tabulated, and a sign. It decrypts with the exponents 2 alpha_p and
+2 alpha_q, and falls back to p - 1 and q - 1 for what was not masked by powers of h: both give the same answer.
 
 What is not promised. GMP is not constant-time, and Python cannot reliably wipe a key from memory.
 """
@@ -23,17 +26,21 @@ What is not promised. GMP is not constant-time, and Python cannot reliably wipe 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Final, NoReturn
 
 import gmpy2
 from gmpy2 import mpz
 
+from privacy.alpha_keys import alpha_bits
 from privacy.errors import CiphertextInvalid, KeyMismatch, ProfileForbidden
+from privacy.mask_pool import MaskPool, MaskSource
 from privacy.paillier import PublicKey
+from privacy.parallel import ALONE, Workers
 from privacy.parameters import MINIMUM_KEY_BITS
-from privacy.random_powers import Masks
+from privacy.random_powers import FixedBaseMasks, Masks
 
 PRIME_ROUNDS: Final = 40
 """GMP's `reps`: a Baillie-PSW test (no composite is known to pass it), then reps - 24 Miller-Rabin rounds."""
@@ -45,23 +52,46 @@ ENCRYPTIONS_PER_PROCESS: Final = 10_000
 DECRYPTIONS_PER_PROCESS: Final = 1_500
 """Fewest values per worker process for which starting it (about 3 s) pays at 2048 bits."""
 
+ALPHA_SPEED: Final = 4
+"""So many times more values of an alpha-key, which is faster by about this factor."""
+
+PLAIN_NUMBERS: Final = 2
+ALPHA_NUMBERS: Final = 6
+"""Numbers in a stored key, and in a stored alpha-key."""
+
 
 class SecretKey:
     """A Paillier key pair. Satisfies `federation.roles.Decryptor`.
 
-    public: the `PublicKey`. Refuses to be pickled; `to_bytes` is for sealed storage alone.
+    public: the `PublicKey`. is_alpha: whether it is an alpha-key. Refuses to be pickled; `to_bytes` is for sealed
+    storage, and for worker processes of this party.
     """
 
-    def __init__(self, p: int, q: int) -> None:
+    def __init__(self, p: int, q: int, subgroup: Subgroup | None = None) -> None:
+        """subgroup: of an alpha-key. Raises `KeyMismatch` when the numbers do not fit each other."""
         p, q = mpz(p), mpz(q)
         n = p * q
         if p == q or gmpy2.gcd(n, (p - 1) * (q - 1)) != 1 or not (_is_prime(p) and _is_prime(q)):
             raise KeyMismatch("paillier_secret_invalid")
-        self.public = PublicKey(n)
-        self._parts = _PrimePart(p, q), _PrimePart(q, p)
+        self._subgroup = subgroup
+        if subgroup is None:
+            self.public = PublicKey(n)
+            self._parts = _PrimePart(p, q), _PrimePart(q, p)
+        else:
+            self.public = PublicKey(n, int(subgroup.generator))
+            # -h has the odd order alpha_p alpha_q; the sign is drawn once for both primes.
+            root = n - subgroup.generator
+            self._parts = (
+                _PrimePart(p, q, subgroup.alpha_p, root % p),
+                _PrimePart(q, p, subgroup.alpha_q, root % q),
+            )
         self._q_squared = q * q
         self._p_inverse = gmpy2.invert(p, q)
         self._p_squared_inverse = gmpy2.invert(p * p, q * q)
+
+    @property
+    def is_alpha(self) -> bool:
+        return self._subgroup is not None
 
     def __repr__(self) -> str:
         return f"SecretKey({self.public.bits} bits, public {self.public.digest[:12]})"
@@ -70,19 +100,24 @@ class SecretKey:
         raise TypeError("a secret key is not pickled; seal to_bytes() instead")
 
     @classmethod
-    def generate(cls, key_bits: int, *, testing_only: bool = False) -> SecretKey:
+    def generate(cls, key_bits: int, *, alpha: bool = False, testing_only: bool = False) -> SecretKey:
         """A fresh key of exactly `key_bits` bits (even) from Blum primes, p = q = 3 mod 4, gcd(p-1, q-1) = 2.
 
-        Raises `ProfileForbidden` below `MINIMUM_KEY_BITS`, unless `testing_only`.
+        alpha: make an alpha-key: faster for its holder and for partners, under more assumptions
+        (`privacy.alpha_keys`). Raises `ProfileForbidden` below `MINIMUM_KEY_BITS`, unless `testing_only`.
         """
         minimum = SMALLEST_TESTING_BITS if testing_only else MINIMUM_KEY_BITS
         if key_bits < minimum or key_bits % 2:
             raise ProfileForbidden("paillier_key_bits", bits=key_bits, minimum=minimum)
         while True:
-            p, q = _blum_prime(key_bits // 2), _blum_prime(key_bits // 2)
+            if alpha:
+                (p, alpha_p), (q, alpha_q) = (_alpha_prime(key_bits) for _ in range(2))
+            else:
+                (p, alpha_p), (q, alpha_q) = ((_blum_prime(key_bits // 2), mpz(1)) for _ in range(2))
             n, order = p * q, (p - 1) * (q - 1)
-            if n.bit_length() == key_bits and gmpy2.gcd(p - 1, q - 1) == 2 and gmpy2.gcd(n, order) == 1:
-                return cls(p, q)
+            if n.bit_length() != key_bits or gmpy2.gcd(p - 1, q - 1) != 2 or gmpy2.gcd(n, order) != 1:
+                continue
+            return cls(p, q, Subgroup.generate(p, q, alpha_p, alpha_q) if alpha else None)
 
     @classmethod
     def from_phe(cls, phe_private_key: Any) -> SecretKey:
@@ -97,45 +132,61 @@ class SecretKey:
         return PaillierPrivateKey(self.public.to_phe(), p, q)
 
     def to_bytes(self) -> bytes:
-        """p then q, big-endian, equally long. In the clear: seal it before it is stored."""
-        width = max((part.prime.bit_length() + 7) // 8 for part in self._parts)
-        return b"".join(part.prime.to_bytes(width, "big") for part in self._parts)
+        """How many numbers follow (one byte), then these, big-endian, equally long: p and q; of an alpha-key also
+        alpha_p, alpha_q and the generator modulo p and q. In the clear: seal it before it is stored.
+        """
+        numbers = [part.prime for part in self._parts]
+        subgroup = self._subgroup
+        if subgroup is not None:
+            numbers += [
+                subgroup.alpha_p,
+                subgroup.alpha_q,
+                *(subgroup.generator % prime for prime in numbers),
+            ]
+        width = max((number.bit_length() + 7) // 8 for number in numbers)
+        return bytes([len(numbers)]) + b"".join(number.to_bytes(width, "big") for number in numbers)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SecretKey:
-        """Read `to_bytes` back. Raises `KeyMismatch` when that is not two fitting primes."""
-        half, odd = divmod(len(data), 2)
-        if odd or not data:
+        """Read `to_bytes` back. Raises `KeyMismatch` when these are no fitting numbers."""
+        count = data[0] if data else 0
+        if count not in (PLAIN_NUMBERS, ALPHA_NUMBERS) or len(data) < 1 + count or (len(data) - 1) % count:
             raise KeyMismatch("paillier_secret_invalid")
-        return cls(int.from_bytes(data[:half], "big"), int.from_bytes(data[half:], "big"))
+        width = (len(data) - 1) // count
+        starts = range(1, len(data), width)
+        p, q, *rest = (mpz.from_bytes(data[at : at + width], "big") for at in starts)
+        return cls(p, q, Subgroup.checked(p, q, *rest) if rest else None)
 
-    def encrypt(self, plaintexts: Sequence[int], n_jobs: int = 1) -> list[mpz]:
+    def encrypt(self, plaintexts: Sequence[int], workers: Workers = ALONE) -> list[mpz]:
         """Encrypt signed integers modulo p^2 and q^2, many by table (see above for what is drawn).
 
-        n_jobs: worker processes for long lists (joblib, loky); each holds the key until joblib ends it.
+        workers: for long lists; each process holds the key until joblib ends it (`Workers.release`).
         Raises `PackingOverflow` when some |m| > `public.max_plaintext`.
         """
         values = self.public.checked(plaintexts)
-        jobs = min(n_jobs, len(values) // ENCRYPTIONS_PER_PROCESS)
+        jobs = workers.worth(len(values), self._per_process(ENCRYPTIONS_PER_PROCESS))
         if jobs > 1:
-            return self._in_processes(_encrypt_in_worker, values, jobs)
+            return workers.spread(_encrypt_in_worker, (self.to_bytes(),), values, jobs)
         modulo_p, modulo_q = (part.mask(values) for part in self._parts)
         return self._recombine(modulo_p, modulo_q)
 
     def encrypt_exact(self, plaintexts: Sequence[int]) -> list[mpz]:
-        """Encrypt with masks distributed exactly as Paillier's r^n, without a table (two exponentiations)."""
+        """Encrypt with masks distributed exactly as Paillier's r^n, without a table (two exponentiations).
+
+        Of an alpha-key: exactly uniform among the powers of its generator.
+        """
         values = self.public.checked(plaintexts)
         modulo_p, modulo_q = (part.mask_exact(values) for part in self._parts)
         return self._recombine(modulo_p, modulo_q)
 
-    def decrypt(self, ciphertexts: Sequence[mpz], n_jobs: int = 1) -> list[int]:
+    def decrypt(self, ciphertexts: Sequence[mpz], workers: Workers = ALONE) -> list[int]:
         """Signed plaintexts in (-n/2, n/2].
 
-        n_jobs: as in `encrypt`. Raises `CiphertextInvalid` unless 0 < c < n^2 and gcd(c, n) = 1.
+        workers: as in `encrypt`. Raises `CiphertextInvalid` unless 0 < c < n^2 and gcd(c, n) = 1.
         """
-        jobs = min(n_jobs, len(ciphertexts) // DECRYPTIONS_PER_PROCESS)
+        jobs = workers.worth(len(ciphertexts), self._per_process(DECRYPTIONS_PER_PROCESS))
         if jobs > 1:
-            return self._in_processes(_decrypt_in_worker, ciphertexts, jobs)
+            return workers.spread(_decrypt_in_worker, (self.to_bytes(),), ciphertexts, jobs)
         n, n_squared = self.public.n, self.public.n_squared
         if not all(0 < c < n_squared for c in ciphertexts):
             raise CiphertextInvalid("ciphertext_range")
@@ -148,31 +199,79 @@ class SecretKey:
             plaintexts.append(int(m - n if m > half else m))
         return plaintexts
 
+    def mask_pool(self, workers: Workers = ALONE) -> MaskPool:
+        """An empty pool of masks as `encrypt` draws them, and `encrypt` for what it lacks."""
+        encrypt = partial(self.encrypt, workers=workers)
+        pays_from = self._per_process(ENCRYPTIONS_PER_PROCESS)
+        return MaskPool(
+            MaskSource(self.public, encrypt, _masks_in_worker, (self.to_bytes(),), pays_from), workers
+        )
+
+    def _per_process(self, least: int) -> int:
+        return least * ALPHA_SPEED if self.is_alpha else least
+
     def _recombine(self, modulo_p: Sequence[mpz], modulo_q: Sequence[mpz]) -> list[mpz]:
         p_squared, q_squared, inverse = self._parts[0].square, self._q_squared, self._p_squared_inverse
         pairs = zip(modulo_p, modulo_q, strict=True)
-        return [x + p_squared * ((y - x) * inverse % q_squared) for x, y in pairs]
+        results = [x + p_squared * ((y - x) * inverse % q_squared) for x, y in pairs]
+        if not self.is_alpha:
+            return results
+        n_squared, signs = self.public.n_squared, secrets.token_bytes(len(results))
+        # (-1)^n = -1: half of all powers of h are powers of -h times -1.
+        return [n_squared - c if sign & 1 else c for c, sign in zip(results, signs, strict=True)]
 
-    def _in_processes(self, work: Callable[..., list[Any]], values: Sequence[Any], jobs: int) -> list[Any]:
-        from joblib import Parallel, delayed
 
-        p, q = (int(part.prime) for part in self._parts)
-        size = -(-len(values) // jobs)
-        chunks = [values[at : at + size] for at in range(0, len(values), size)]
-        # Worker processes, not threads: gmpy2 holds the interpreter lock during its products.
-        results = Parallel(n_jobs=jobs, backend="loky")(delayed(work)(p, q, chunk) for chunk in chunks)
-        return [value for chunk in results for value in chunk]
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """What makes an alpha-key: prime factors of p - 1 and q - 1, and the published generator modulo n."""
+
+    alpha_p: mpz
+    alpha_q: mpz
+    generator: mpz
+
+    @classmethod
+    def generate(cls, p: mpz, q: mpz, alpha_p: mpz, alpha_q: mpz) -> Subgroup:
+        """h = -y^(2 k_p k_q) mod n for random y, until its order is 2 alpha_p alpha_q (at once, in practice)."""
+        n = p * q
+        exponent = (p - 1) // alpha_p * ((q - 1) // alpha_q) // 2
+        while True:
+            root = gmpy2.powmod(secrets.randbelow(int(n) - 1) + 1, exponent, n)
+            if root % p > 1 and root % q > 1:
+                return cls(alpha_p, alpha_q, n - root)
+
+    @classmethod
+    def checked(cls, p: mpz, q: mpz, alpha_p: mpz, alpha_q: mpz, h_p: mpz, h_q: mpz) -> Subgroup:
+        """From stored numbers; h_p, h_q: the generator modulo p and q. Raises `KeyMismatch` when they do not fit."""
+        for prime, alpha, h in ((p, alpha_p, h_p), (q, alpha_q, h_q)):
+            fits = 1 < alpha < prime and 0 < h < prime - 1 and (prime - 1) % alpha == 0 and _is_prime(alpha)
+            if not fits or gmpy2.powmod(prime - h, alpha, prime) != 1:
+                raise KeyMismatch("paillier_secret_invalid")
+        if gmpy2.gcd(p, q) != 1:
+            raise KeyMismatch("paillier_secret_invalid")
+        return cls(alpha_p, alpha_q, h_p + p * ((h_q - h_p) * gmpy2.invert(p, q) % q))
 
 
 class _PrimePart:
-    """All that happens modulo the square of one prime; `other` is the other prime."""
+    """All that happens modulo the square of one prime; `other` is the other prime.
 
-    def __init__(self, prime: mpz, other: mpz) -> None:
+    alpha, root: of an alpha-key, the prime order of masks and an element of that order modulo `prime`.
+    """
+
+    def __init__(self, prime: mpz, other: mpz, alpha: mpz | None = None, root: mpz | None = None) -> None:
         self.prime, self.square = prime, prime * prime
         self._other = other
-        # L((1 + n)^(p-1) mod p^2)^-1 mod p with L(x) = (x - 1) / p: Paillier 1999, section 7.
-        self._slope_inverse = gmpy2.invert(other * (prime - 1) % prime, prime)
-        self._masks = Masks(prime)
+        if alpha is None or root is None:
+            self._masks = Masks(prime)
+            self._exponent, self._cofactor = prime - 1, mpz(1)
+        else:
+            self._masks = FixedBaseMasks(prime, alpha.bit_length(), lambda: root, int(alpha))
+            self._exponent, self._cofactor = 2 * alpha, (prime - 1) // (2 * alpha)
+        self._slope_inverse = self._slope_inverse_for(self._exponent)
+        self._full_slope_inverse = self._slope_inverse_for(prime - 1)
+
+    def _slope_inverse_for(self, exponent: mpz) -> mpz:
+        # L((1 + n)^exponent mod p^2)^-1 mod p with L(x) = (x - 1) / p: Paillier 1999, section 7.
+        return gmpy2.invert(self._other * exponent % self.prime, self.prime)
 
     def mask(self, messages: Sequence[mpz]) -> list[mpz]:
         # 1 + nm = 1 + p (qm) modulo p^2.
@@ -182,11 +281,17 @@ class _PrimePart:
         return self._masks.mask_singly([self._other * m for m in messages])
 
     def decrypt(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
-        p, square, slope_inverse = self.prime, self.square, self._slope_inverse
-        exponent = p - 1
+        p, square, exponent = self.prime, self.square, self._exponent
         plaintexts = []
         for c in ciphertexts:
-            quotient, remainder = gmpy2.f_divmod(gmpy2.powmod(c, exponent, square) - 1, p)
+            slope_inverse = self._slope_inverse
+            power = gmpy2.powmod(c, exponent, square)
+            quotient, remainder = gmpy2.f_divmod(power - 1, p)
+            if remainder:
+                # Not masked in the subgroup of an alpha-key: go on from there to the exponent p - 1.
+                slope_inverse = self._full_slope_inverse
+                power = gmpy2.powmod(power, self._cofactor, square)
+                quotient, remainder = gmpy2.f_divmod(power - 1, p)
             if remainder:
                 # Fermat: c^(p-1) = 1 mod p for every unit. A multiple of p must not become an answer.
                 raise CiphertextInvalid("ciphertext_not_a_unit")
@@ -206,13 +311,33 @@ def _blum_prime(bits: int) -> mpz:
             return candidate
 
 
+def _alpha_prime(key_bits: int) -> tuple[mpz, mpz]:
+    """A random prime p = 2 alpha k + 1 of half of `key_bits`, k odd, its two highest bits set; and alpha."""
+    bits, width = key_bits // 2, alpha_bits(key_bits)
+    while True:
+        alpha = mpz(secrets.randbits(width)) | (mpz(1) << (width - 1)) | 1
+        if _is_prime(alpha):
+            break
+    lowest, above = (mpz(3) << (bits - 2)) // (2 * alpha) + 1, (mpz(1) << bits) // (2 * alpha)
+    while True:
+        k = lowest + secrets.randbelow(int(above - lowest))
+        candidate = 2 * alpha * k + 1
+        # An odd k makes p = 3 mod 4; alpha^2 must not divide p - 1, or one of order alpha^2 would be too many.
+        if k & 1 and k % alpha and _is_prime(candidate):
+            return candidate, alpha
+
+
 # One key per worker process, so that its tables are built once per process and not once per call.
-_worker_key = lru_cache(maxsize=2)(SecretKey)
+_worker_key = lru_cache(maxsize=2)(SecretKey.from_bytes)
 
 
-def _encrypt_in_worker(p: int, q: int, values: list[mpz]) -> list[mpz]:
-    return _worker_key(p, q).encrypt(values)
+def _encrypt_in_worker(key: bytes, values: list[mpz]) -> list[mpz]:
+    return _worker_key(key).encrypt(values)
 
 
-def _decrypt_in_worker(p: int, q: int, ciphertexts: list[mpz]) -> list[int]:
-    return _worker_key(p, q).decrypt(ciphertexts)
+def _decrypt_in_worker(key: bytes, ciphertexts: list[mpz]) -> list[int]:
+    return _worker_key(key).decrypt(ciphertexts)
+
+
+def _masks_in_worker(key: bytes, count: int) -> list[mpz]:
+    return _worker_key(key).encrypt([0] * count)

@@ -5,7 +5,7 @@ A mask is a random m-th power modulo m^2: it leaves the plaintext alone.
 
 Sources.
     Brickell, Gordon, McCurley, Wilson, EUROCRYPT 1992: powers of a fixed base by table.
-    Damgard, Jurik, Nielsen, Int. J. Inf. Security 9 (2010) 371-385: masks of half the length (`ShortMasks`).
+    Damgard, Jurik, Nielsen, Int. J. Inf. Security 9 (2010) 371-385: masks of half the length (`short_masks`).
     Impagliazzo, Levin, Luby, STOC 1989: the leftover hash lemma (`PowerTable.uniform`).
     Half form, value = a (1 + t m): see `privacy.paillier`.
 
@@ -15,8 +15,7 @@ Exponents come from `secrets`. Table look-ups and GMP's arithmetic are not const
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from operator import getitem
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import gmpy2
@@ -26,6 +25,9 @@ from privacy.errors import CiphertextInvalid
 
 WINDOW_BITS: Final = 8
 """Digits of the power table: one random byte selects one entry. Larger windows lose to cache misses."""
+
+TOGETHER: Final = 128
+"""Messages that are masked together, so that table rows are read from the cache and their results fit it too."""
 
 TABLE_PAYS_FROM: Final = 128
 """Masks under one key from which building a power table is cheaper than plain exponentiation."""
@@ -79,11 +81,17 @@ def join(a: mpz, t: mpz, modulus: mpz, modulus_squared: mpz) -> mpz:
 
 
 def product(values: Iterable[mpz], modulus: mpz) -> mpz:
-    """The product of all values modulo `modulus`."""
+    """The product of all values modulo `modulus`; made for values of half its length.
+
+    Two such factors are multiplied before they meet the rest: one division for two factors.
+    """
     factors = iter(values)
     result = next(factors, mpz(1)) % modulus
     for factor in factors:
-        result = result * factor % modulus
+        other = next(factors, None)
+        if other is None:
+            return result * factor % modulus
+        result = result * (factor * other) % modulus
     return result
 
 
@@ -92,11 +100,15 @@ class PowerTable:
 
     A base fills `rows_per_base` rows: row j holds base^(256^j d) for every digit d, as a (half) and t. A mask
     costs one half-size product and one addition per row, and one random byte selects the digit. So every base
-    gets an independent exponent, uniform in [0, 256^rows_per_base).
+    gets an independent exponent, uniform in [0, 256^rows_per_base). Where the order of a single base is known
+    (`order`), its exponent is uniform below that instead: exactly uniform in the group that it generates.
     """
 
-    def __init__(self, bases: Iterable[mpz], modulus: mpz, rows_per_base: int) -> None:
+    def __init__(
+        self, bases: Iterable[mpz], modulus: mpz, rows_per_base: int, order: int | None = None
+    ) -> None:
         self._modulus, self._modulus_squared = modulus, modulus * modulus
+        self._order = order
         width = 1 << WINDOW_BITS
         entries = []
         for base in bases:
@@ -132,15 +144,37 @@ class PowerTable:
 
     def mask(self, messages: Sequence[mpz]) -> list[mpz]:
         """mask (1 + message modulus) mod modulus^2 for every message, a fresh mask each."""
+        parts = [messages[at : at + TOGETHER] for at in range(0, len(messages), TOGETHER)]
+        return [result for part in parts for result in self._mask(part)]
+
+    def _mask(self, messages: Sequence[mpz]) -> list[mpz]:
+        """All messages, two rows of the table after two: a row then stays in the processor's cache meanwhile."""
         modulus, modulus_squared = self._modulus, self._modulus_squared
-        rows = len(self._halves)
-        results = []
-        for message in messages:
-            digits = secrets.token_bytes(rows)
-            a = product(map(getitem, self._halves, digits), modulus_squared)
-            t = sum(map(getitem, self._twists, digits), message)
-            results.append(join(a, t, modulus, modulus_squared))
-        return results
+        rows, digits = len(self._halves), self._digits(len(messages))
+        a, t = [mpz(1)] * len(messages), list(messages)
+        for row in range(0, rows - 1, 2):
+            lower, upper = digits[row::rows], digits[row + 1 :: rows]
+            factors = _read(self._halves[row], lower), _read(self._halves[row + 1], upper)
+            # Two factors of half the length for one division.
+            a = [x * (y * z) % modulus_squared for x, y, z in zip(a, *factors, strict=True)]
+            terms = _read(self._twists[row], lower), _read(self._twists[row + 1], upper)
+            t = [x + y + z for x, y, z in zip(t, *terms, strict=True)]
+        if rows % 2:
+            last = digits[rows - 1 :: rows]
+            a = [x * y % modulus_squared for x, y in zip(a, _read(self._halves[-1], last), strict=True)]
+            t = [x + y for x, y in zip(t, _read(self._twists[-1], last), strict=True)]
+        return [join(x, y, modulus, modulus_squared) for x, y in zip(a, t, strict=True)]
+
+    def _digits(self, count: int) -> bytes:
+        """The digits of `count` fresh exponents, one exponent after the other, lowest digit first."""
+        rows, order = len(self._halves), self._order
+        if order is None:
+            return secrets.token_bytes(rows * count)
+        return b"".join([secrets.randbelow(order).to_bytes(rows, "little") for _ in range(count)])
+
+
+def _read(row: list[mpz], digits: bytes) -> Iterator[mpz]:
+    return map(row.__getitem__, digits)
 
 
 def exponent_bytes(exponent_bits: int) -> int:
@@ -184,24 +218,39 @@ class Masks:
         return PowerTable.uniform(self._modulus)
 
 
-class ShortMasks(Masks):
-    """DJN masks: (h^n)^s with h = -y^2 mod n for one random y, s of half the bits of n."""
+class FixedBaseMasks(Masks):
+    """Powers (root^modulus)^s modulo modulus^2 of one root, drawn when it is first needed.
 
-    def __init__(self, modulus: mpz) -> None:
+    s is uniform below `order` (of the root) where that is known, else in [0, 2^k) for the first multiple k of
+    `WINDOW_BITS` from `exponent_bits` on.
+    """
+
+    def __init__(
+        self, modulus: mpz, exponent_bits: int, root: Callable[[], mpz], order: int | None = None
+    ) -> None:
         super().__init__(modulus)
-        self._rows = exponent_bytes((modulus.bit_length() + 1) // 2)
+        self._rows = exponent_bytes(exponent_bits)
+        self._root, self._order = root, order
         self._base: mpz | None = None
 
     def _draw(self) -> mpz:
-        exponent = secrets.randbits(self._rows * WINDOW_BITS)
-        return gmpy2.powmod(self._fixed_base(), exponent, self._modulus * self._modulus)
+        bound = 1 << self._rows * WINDOW_BITS if self._order is None else self._order
+        return gmpy2.powmod(self._fixed_base(), secrets.randbelow(bound), self._modulus * self._modulus)
 
     def _tabulate(self) -> PowerTable:
-        return PowerTable([self._fixed_base()], self._modulus, self._rows)
+        return PowerTable([self._fixed_base()], self._modulus, self._rows, self._order)
 
     def _fixed_base(self) -> mpz:
         if self._base is None:
-            n = self._modulus
-            y = secrets.randbelow(int(n) - 1) + 1
-            self._base = gmpy2.powmod(n - y * y % n, n, n * n)
+            self._base = gmpy2.powmod(self._root(), self._modulus, self._modulus * self._modulus)
         return self._base
+
+
+def short_masks(n: mpz) -> FixedBaseMasks:
+    """DJN masks: (h^n)^s with h = -y^2 mod n for one random y, s of half the bits of n."""
+
+    def root() -> mpz:
+        y = secrets.randbelow(int(n) - 1) + 1
+        return n - y * y % n
+
+    return FixedBaseMasks(n, (n.bit_length() + 1) // 2, root)

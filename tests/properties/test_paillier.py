@@ -12,7 +12,6 @@ from gmpy2 import mpz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import privacy.paillier_secret
 from federation.roles import Decryptor
 from privacy.fixed_point import SlotLayout
 from privacy.paillier import PublicKey, from_half_form, product_of_halves, shift_pack, to_half_form
@@ -164,14 +163,3 @@ def test_keys_survive_storage_and_secrets_do_not_show(key: SecretKey) -> None:
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             copier(key)
-
-
-def test_worker_processes_agree_with_this_one(key: SecretKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_PROCESS", 10)
-    monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_PROCESS", 10)
-    values = list(range(-20, 21))
-    ciphertexts = key.encrypt(values, n_jobs=2)
-    assert key.decrypt(ciphertexts) == values
-    # The prime parts of this process stay out of it.
-    monkeypatch.delattr(privacy.paillier_secret._PrimePart, "decrypt")
-    assert key.decrypt(ciphertexts, n_jobs=2) == values

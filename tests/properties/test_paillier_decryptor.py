@@ -1,0 +1,106 @@
+"""The label holder's key in a session: masks for the next list are ready in time, and everything ends with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import privacy.mask_pool
+import privacy.paillier_secret
+from clients.context import PAILLIER_RECORD, ParallelDecryptor, StageContext, forget_keys
+from clients.home import NodeHome, NodeSettings
+from clients.tables import TableSpec
+from federation.jobs import Job, PartyPlan, PartyRole
+from federation.roles import Decryptor
+from privacy.identifiers import IdentifierKind
+from privacy.paillier_secret import SecretKey
+from privacy.parallel import ALONE, Workers
+
+
+@pytest.fixture(scope="module")
+def key() -> SecretKey:
+    return SecretKey.generate(512, testing_only=True)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def pool_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
+
+
+def test_masks_wait_for_every_list_but_the_first_and_none_after_the_last(key: SecretKey) -> None:
+    keeper = ParallelDecryptor(key, ALONE).expect(3)
+    decryptor: Decryptor = keeper
+    pool = keeper._pool
+    ready = []
+    for values in ([1, -2, 3, 0], [4, 5], [6, 7, 8]):
+        ready.append(len(pool))
+        assert decryptor.decrypt(decryptor.encrypt(values)) == values
+        wait_until(lambda: not pool_threads())
+    # As many as the list before had; what the second list left counts.
+    assert ready == [0, 4, 2]
+    assert len(pool) == 0
+    keeper.close()
+
+
+def test_without_expectations_nothing_works_in_the_background(key: SecretKey) -> None:
+    keeper = ParallelDecryptor(key, ALONE)
+    assert keeper.decrypt(keeper.encrypt([1, 2])) == [1, 2]
+    assert not pool_threads()
+    assert len(keeper._pool) == 0
+    keeper.close()
+
+
+def test_worker_processes_give_the_same(key: SecretKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_PROCESS", 4)
+    monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_PROCESS", 4)
+    monkeypatch.setattr(privacy.mask_pool, "MASKS_PER_CALL", 3)
+    keeper = ParallelDecryptor(key, Workers(2)).expect(2)
+    values = list(range(-10, 10))
+    for _ in range(2):
+        assert keeper.decrypt(keeper.encrypt(values)) == values
+    keeper.close()
+    assert keeper._pool.failure is None
+    assert not pool_threads()
+
+
+@pytest.mark.parametrize("alpha_keys", [False, True])
+def test_the_job_says_which_kind_of_key_and_the_session_ends_it(tmp_path: Path, alpha_keys: bool) -> None:
+    table = TableSpec(
+        path=str(tmp_path / "none.csv"), id_column="phone", id_kind=IdentifierKind.PHONE, fields=()
+    )
+    settings = NodeSettings(name="bank", table=table, n_jobs=1, allow_testing_profile=True)
+    home = NodeHome.create(tmp_path / "bank", settings)
+    parties = (
+        PartyPlan(name="bank", role=PartyRole.LABEL_HOLDER),
+        PartyPlan(name="shop", role=PartyRole.FEATURE_HOLDER),
+    )
+    job = Job(
+        name="autumn", purpose="credit_risk", parties=parties, profile="TESTING_ONLY", alpha_keys=alpha_keys
+    )
+    context = StageContext(home, job, "0" * 32)
+    context.close()  # before there is anything to close
+    decryptor = context.decryptor.expect(2)
+    assert context.decryptor is decryptor
+    assert context.key.is_alpha is alpha_keys
+    assert (context.key.public.generator is not None) is alpha_keys
+    stored = [name for name in home.vault.names("job/") if name.endswith(PAILLIER_RECORD)]
+    assert SecretKey.from_bytes(home.vault.get(stored[0]) or b"").is_alpha is alpha_keys
+    assert context.workers == Workers(1)
+    decryptor.encrypt([1, 2, 3])
+    wait_until(lambda: len(decryptor._pool) == 3)
+    context.close()
+    assert len(decryptor._pool) == 0
+    assert not pool_threads()
+    forget_keys(home)
+    assert not [name for name in home.vault.names("job/") if name.endswith(PAILLIER_RECORD)]
+    home.vault.close()
