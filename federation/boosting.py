@@ -2,7 +2,7 @@
 
 Parties. Label holder L (labels, Paillier secret key, own columns), feature holders F1..Fm (more columns of
     the same rows). The coordinator relays.
-Rounds. Per tree L sends every F one ciphertext per training row, holding (g, h) (`group_by.PairLayout`). Per
+Rounds. Per tree L sends every F one ciphertext per training row, holding (g, h) (`pair_layout.PairLayout`). Per
     level, for all nodes at once: L tells F which rows reach which node; F returns, for every split it could
     make there, the encrypted sums of g and h on its left, packed, re-randomised and *in random order*; L
     decrypts, compares with its own splits, and names the number that won; F keeps feature and threshold under
@@ -53,8 +53,8 @@ from federation.boosting_messages import (
     SplitSides,
 )
 from federation.boosting_partner import FeatureHolder
-from federation.group_by import PairLayout
 from federation.messages import Message, Outgoing
+from federation.pair_layout import PairLayout
 from federation.roles import Decryptor, Parties, Progress, View, expect
 from federation.scoring import (
     MODEL_ID_BYTES,
@@ -145,7 +145,10 @@ class LabelHolder:
 
     def start(self) -> list[Outgoing]:
         begin = Begin(
-            model=self._model_id, public_key=self._key.to_bytes(), train_rows=bits_of(self._in_training)
+            model=self._model_id,
+            public_key=self._key.to_bytes(),
+            train_rows=bits_of(self._in_training),
+            generator=self._key.generator_bytes(),
         )
         return self._to_all(begin) + self._grow()
 

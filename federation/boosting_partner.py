@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from gmpy2 import mpz
 
-from federation.binning import Candidates, Codes, Integers, Split, fit_bins
+from federation.binning import Candidates, Integers, Split, fit_bins
 from federation.boosting_messages import (
     Begin,
     CandidateSums,
@@ -20,20 +20,17 @@ from federation.boosting_messages import (
     Level,
     SplitSides,
 )
-from federation.group_by import (
-    EncryptedColumn,
-    PairLayout,
-    Table,
-    child_tables,
-    left_ciphertexts,
-    sum_by,
-)
+from federation.encrypted_column import EncryptedColumn
+from federation.group_by import CodedRows, Division, child_tables, left_ciphertexts, sum_by
+from federation.joint_cells import Table
 from federation.messages import Message, Outgoing
+from federation.pair_layout import PairLayout
 from federation.roles import Parties, Progress, View, expect
 from federation.scoring import MODEL_ID_BYTES, FeatureHolderModel, bits_of, flags_of, increasing_below
 from federation.trees import BoostingOptions
 from privacy.errors import MessageInvalid
-from privacy.paillier import PublicKey, shift_pack
+from privacy.paillier import PublicKey
+from privacy.parallel import ALONE, Workers
 
 SPLIT_BITS: Final = 62
 """Random split numbers: they say nothing about order, and fit a signed 64-bit integer."""
@@ -60,16 +57,22 @@ class FeatureHolder:
         options: BoostingOptions,
         minimum_key_bits: int,
         randomness: random.Random | None = None,
+        *,
+        alpha_keys: bool = False,
+        workers: Workers = ALONE,
     ) -> None:
         """view: F's fields for all aligned rows; minimum_key_bits: smaller keys are refused.
 
         randomness: shuffles candidates and draws split numbers (default: the operating system's).
+        alpha_keys: whether the job names them; a generator is refused otherwise.
+        workers: where ciphertexts are multiplied (default: in this process).
         """
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: FeatureHolderModel | None = None
         self._label_holder, self._options, self._view = parties.label_holder, options, view
-        self._minimum_key_bits = minimum_key_bits
+        self._minimum_key_bits, self._alpha_keys = minimum_key_bits, alpha_keys
         self._randomness = randomness or secrets.SystemRandom()
+        self._workers = workers
         self._begin: Begin | None = None
         self._splits: dict[int, Split] = {}
         self._tree, self._level, self._chosen = -1, -1, True
@@ -115,16 +118,18 @@ class FeatureHolder:
         in_training = flags_of(message.train_rows, len(self._view), sender)
         if not in_training.any():
             raise MessageInvalid("boosting_begin", sender=sender)
-        self._key = PublicKey.from_bytes(message.public_key, self._minimum_key_bits)
+        self._key = PublicKey.from_bytes(
+            message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
+        )
         values = self._view.values[in_training]
         self._binning = fit_bins(self._view.fields, values, self._options.bins)
-        self._codes: Codes = self._binning.transform(values)
+        self._coded = CodedRows(self._binning.transform(values), self._binning.n_codes)
         self._layout = PairLayout.for_gradients(self._key.bits, self._options.scale_bits, len(values))
         self._begin = message
 
     def _start_tree(self, message: Gradients) -> None:
-        ciphertexts = self._key.load(message.ciphertexts, len(self._codes))
-        self._column = EncryptedColumn.of(ciphertexts, self._key)
+        n_rows = len(self._coded)
+        self._column = EncryptedColumn.load(message.ciphertexts, n_rows, self._key, self._workers)
         self._tree, self._level, self._chosen = message.tree, -1, True
         self._nodes = []
         self.progress.done = message.tree
@@ -138,8 +143,7 @@ class FeatureHolder:
             of_node = left_ciphertexts(node.table, node.candidates, self._key)
             self._randomness.shuffle(node.order)
             sums += [of_node[place] for place in node.order]
-        slots = self._layout.slots
-        packed = shift_pack(sums, slots.slot_bits, slots.slots, self._key)
+        packed = self._layout.pack(sums, self._key, self._workers)
         return CandidateSums(
             tree=self._tree,
             level=self._level,
@@ -150,8 +154,8 @@ class FeatureHolder:
     def _root(self, message: Level) -> list[_Node]:
         if len(message.split) or message.left or message.ask.tolist() != [True]:
             raise MessageInvalid("boosting_level", sender=self._label_holder)
-        rows = np.arange(len(self._codes))
-        return [self._node(rows, sum_by(self._column, self._codes, self._binning.n_codes), 0)]
+        table = sum_by(self._column, self._coded, workers=self._workers)
+        return [self._node(np.arange(len(self._coded)), table, 0)]
 
     def _children(self, message: Level) -> list[_Node]:
         split, ask = message.split, message.ask
@@ -162,31 +166,24 @@ class FeatureHolder:
             raise MessageInvalid("boosting_level", sender=self._label_holder)
         sizes = [len(node.rows) for node in parents]
         flags = flags_of(message.left, sum(sizes), self._label_holder)
-        nodes = []
-        for place, (parent, left) in enumerate(
-            zip(parents, np.split(flags, np.cumsum(sizes)[:-1]), strict=True)
-        ):
-            rows = parent.rows[left], parent.rows[~left]
-            wanted = bool(ask[2 * place]), bool(ask[2 * place + 1])
-            tables = child_tables(
-                self._column,
-                self._codes,
-                self._binning.n_codes,
-                parent.table,
-                children=rows,
-                wanted=wanted,
-            )
-            nodes += [
-                self._node(child, table, message.level)
-                for child, table in zip(rows, tables, strict=True)
-                if table is not None
-            ]
-        return nodes
+        sides = np.split(flags, np.cumsum(sizes)[:-1])
+        wishes = [(bool(left), bool(right)) for left, right in ask.reshape(-1, 2).tolist()]
+        divisions = [
+            Division(parent.table, (parent.rows[left], parent.rows[~left]), wanted)
+            for parent, left, wanted in zip(parents, sides, wishes, strict=True)
+        ]
+        tables = child_tables(self._column, self._coded, divisions, workers=self._workers)
+        return [
+            self._node(rows, table, message.level)
+            for division, found in zip(divisions, tables, strict=True)
+            for rows, table in zip(division.children, found, strict=True)
+            if table is not None
+        ]
 
     def _node(self, rows: Integers, table: Table, level: int) -> _Node:
         if len(rows) < 2 * self._options.min_child_rows:
             raise MessageInvalid("boosting_node_too_small", sender=self._label_holder)
-        candidates = self._options.candidates(self._codes[rows], level)
+        candidates = self._options.candidates(self._coded.codes[rows], level)
         return _Node(rows, table, candidates, list(range(len(candidates))))
 
     def _sides(self, message: Chosen) -> SplitSides:
@@ -204,7 +201,7 @@ class FeatureHolder:
                 number = self._randomness.getrandbits(SPLIT_BITS)
             self._splits[number] = split
             numbers.append(number)
-            sides.append(split.goes_left(self._codes[node.rows]))
+            sides.append(split.goes_left(self._coded.codes[node.rows]))
         self._chosen = True
         return SplitSides(
             tree=self._tree,

@@ -3,15 +3,15 @@
 Input: one ciphertext per row under somebody else's key, and a table of small integer codes. Output: one
 ciphertext per (feature, code). Only products modulo n^2, no exponentiation and no secret.
 
-Cost is what decides, so three things keep it low:
+Cost is what decides, so four things keep it low:
  - half form (`privacy.paillier.to_half_form`): the products take factors of half the length;
- - roll-up: several features are grouped by their *joint* code first, one product per row instead of one per
-   row and feature, then rolled up to each feature. `plan_groups` chooses by counting products;
- - histogram subtraction: of two sibling nodes only one is summed (`subtract_tables`), the inverses batched.
+ - the plan (`group_plan`, done by `joint_cells`): equal rows are multiplied once, and several features are grouped
+   by their *joint* code first, one product per row instead of one per row and feature, then rolled up;
+ - histogram subtraction: of two sibling nodes only one is summed (`subtract_tables`), the inverses batched;
+ - cores: all nodes of a level are summed in one call, large ones in blocks of rows (`sum_each`).
 
-Results are deterministic functions of the ciphertexts: `PublicKey.rerandomize` whatever leaves the party.
-
-`PairLayout` is how a gradient and a Hessian share a plaintext.
+A table does not depend on the plan, the blocks or the processes: a product modulo n^2 is one number, however it is
+computed. It is a deterministic function of the ciphertexts: `PublicKey.rerandomize` whatever leaves the party.
 """
 
 from __future__ import annotations
@@ -19,176 +19,129 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from gmpy2 import mpz
 
 from federation.binning import MISSING, Candidates, Codes, Integers
-from privacy.fixed_point import SlotLayout
-from privacy.paillier import PublicKey, from_half_form, product_of_halves, to_half_form
+from federation.encrypted_column import Bytes, EncryptedColumn, unpacked
+from federation.group_plan import Plan, Sizes, plan_near, subtraction_pays
+from federation.joint_cells import ZERO, Table, sum_rows
+from privacy.paillier import PublicKey
+from privacy.parallel import ALONE, Workers
 from privacy.random_powers import inverses
 
-Table = list[list[mpz]]
-"""One ciphertext per (feature, code); the number 1 (an encryption of zero) where no row falls."""
-
-ZERO: Final = mpz(1)
-
-FULL_PRODUCT: Final = 1.75
-"""A product of two full-size numbers in half-size products (measured, 2048 bit: 4.7 and 2.7 us)."""
-
-SUBTRACTION_COST: Final = 6.5
-"""One cell of a histogram subtraction: four full products, three of them for its share of the inverses."""
-
-MAXIMUM_JOINT_CELLS: Final = 1 << 20
+PRODUCTS_PER_PROCESS: Final = 15_000
+"""Products (in half-size units) that another process should have to do: some 40 ms at 2048 bit."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedColumn:
-    """One ciphertext per row in half form: c = a (1 + t n) mod n^2."""
+class CodedRows:
+    """The codes of a party's rows, and which rows are equal, found out once.
 
-    a: Sequence[mpz]
-    t: Sequence[mpz]
-    key: PublicKey
+    codes: (n_rows, n_features), codes[:, f] < n_codes[f]. patterns: (n_rows,) equal where all codes are; None
+    when all rows differ.
+    """
 
-    @classmethod
-    def of(cls, ciphertexts: Sequence[mpz], key: PublicKey) -> EncryptedColumn:
-        """Convert checked ciphertexts. Raises `CiphertextInvalid` when one is no unit."""
-        return cls(*to_half_form(ciphertexts, key), key)
+    def __init__(self, codes: Codes, n_codes: Sequence[int]) -> None:
+        self.codes = codes
+        self.n_codes: Sizes = tuple(n_codes)
+        self.patterns = patterns_of(codes, self.n_codes)
 
     def __len__(self) -> int:
-        return len(self.a)
+        return len(self.codes)
+
+    def distinct(self, rows: Integers) -> int:
+        """How many different rows there are among these."""
+        if self.patterns is None or not len(rows):
+            return len(rows)
+        return int(np.count_nonzero(np.bincount(self.patterns[rows])))
+
+    def plan(self, rows: Integers) -> Plan:
+        """The plan for summing these rows."""
+        return plan_near(len(rows), self.n_codes, self.distinct(rows))
 
 
-def group_cost(n_rows: int, n_codes: Sequence[int]) -> float:
-    """Expected products (in half-size units) to sum `n_rows` rows by one group of features, rolled up.
-
-    n_codes: codes per feature of the group. Cells are counted as if codes were uniform and independent, an
-    upper bound on the number that are occupied. A cell of one row is still half-size when it is rolled up.
-    """
-    reading = FULL_PRODUCT * sum(n_codes)
-    if len(n_codes) == 1:
-        return n_rows + reading
-    cells = math.prod(n_codes)
-    occupied = cells * -math.expm1(-n_rows / cells)
-    lone = n_rows * math.exp(-n_rows / cells)
-    return n_rows - occupied + len(n_codes) * (lone + FULL_PRODUCT * (occupied - lone)) + reading
-
-
-def plan_groups(n_rows: int, n_codes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Which features to sum jointly: a partition of range(len(n_codes)).
-
-    Greedy agglomeration: starting from single features, the two groups whose union saves most products are
-    joined, until nothing saves any. Pure: depends on the two arguments alone.
-    """
-    groups: list[tuple[int, ...]] = [(feature,) for feature in range(len(n_codes))]
-    costs = [group_cost(n_rows, [n_codes[f] for f in group]) for group in groups]
-    while True:
-        best, best_saving = None, 0.0
-        for i, left in enumerate(groups):
-            for j in range(i + 1, len(groups)):
-                sizes = [n_codes[f] for f in left + groups[j]]
-                if math.prod(sizes) > MAXIMUM_JOINT_CELLS:
-                    continue
-                saving = costs[i] + costs[j] - group_cost(n_rows, sizes)
-                if saving > best_saving:
-                    best, best_saving = (i, j), saving
-        if best is None:
-            return tuple(sorted(tuple(sorted(group)) for group in groups))
-        i, j = best
-        groups[i] += groups.pop(j)
-        costs.pop(j)
-        costs[i] = group_cost(n_rows, [n_codes[f] for f in groups[i]])
-
-
-@lru_cache(maxsize=256)
-def _plan_near(rows_log2: int, n_codes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """The plan for a power of two near the number of rows: nodes of about one size share it."""
-    return plan_groups(1 << rows_log2, n_codes)
-
-
-def plan_for(n_rows: int, n_codes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """`plan_groups`, remembered for sizes of the same order."""
-    return _plan_near(round(math.log2(max(n_rows, 1))), tuple(n_codes))
-
-
-def table_cost(n_rows: int, n_codes: Sequence[int]) -> float:
-    """Products (in half-size units) that `sum_by` spends on `n_rows` rows."""
-    groups = plan_for(n_rows, n_codes)
-    return sum(group_cost(n_rows, [n_codes[f] for f in group]) for group in groups)
+def patterns_of(codes: Codes, n_codes: Sequence[int]) -> Integers | None:
+    """A number in 0..n_rows - 1 per row, the same for rows with the same codes; None when all rows differ."""
+    keys, largest = np.zeros(len(codes), dtype=np.int64), 1
+    for feature, size in enumerate(n_codes):
+        if largest * size > np.iinfo(np.int64).max:
+            different, keys = np.unique(keys, return_inverse=True)
+            largest = len(different)
+        keys = keys * size + codes[:, feature]
+        largest *= size
+    different, keys = np.unique(keys, return_inverse=True)
+    return None if len(different) == len(codes) else keys
 
 
 def sum_by(
     column: EncryptedColumn,
-    codes: Codes,
-    n_codes: Sequence[int],
+    coded: CodedRows,
     rows: Integers | None = None,
-    groups: Sequence[Sequence[int]] | None = None,
+    *,
+    plan: Plan | None = None,
+    workers: Workers = ALONE,
 ) -> Table:
     """Sum the column per (feature, code); not re-randomised.
 
-    codes: (n_rows, n_features), codes[:, f] < n_codes[f]. rows: which rows to sum (default: all).
-    groups: the plan (default: `plan_for` this many rows).
+    rows: which rows to sum (default: all). plan: how (default: the cheapest found).
     """
-    index = np.arange(len(column)) if rows is None else rows
-    table: Table = [[ZERO] * size for size in n_codes]
-    if not len(index):
-        return table
-    for group in plan_for(len(index), n_codes) if groups is None else groups:
-        sizes = [n_codes[feature] for feature in group]
-        joint = np.ravel_multi_index(
-            tuple(codes[index, feature].astype(np.int64) for feature in group), tuple(sizes)
-        )
-        keys, products, twists = _cells(column, index, joint)
-        if len(group) == 1:
-            row = table[group[0]]
-            for key, product, twist in zip(keys.tolist(), products, twists, strict=True):
-                row[key] = from_half_form(product, twist, column.key)
-            continue
-        for feature, positions in zip(group, np.unravel_index(keys, tuple(sizes)), strict=True):
-            table[feature] = _roll_up(products, twists, positions.tolist(), n_codes[feature], column.key)
-    return table
+    chosen = np.arange(len(column)) if rows is None else rows
+    return sum_each(column, coded, [chosen], plan=plan, workers=workers)[0]
 
 
-def _cells(
-    column: EncryptedColumn, index: Integers, joint: np.ndarray[Any, Any]
-) -> tuple[Integers, list[mpz], list[mpz]]:
-    """Occupied joint codes, with the product of the a and the sum of the t of their rows."""
-    order = np.argsort(joint, kind="stable")
-    ordered = joint[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    bounds = [*starts.tolist(), len(ordered)]
-    places = index[order].tolist()
-    a = [column.a[i] for i in places]
-    t = [column.t[i] for i in places]
-    products, twists = [], []
-    for start, end in pairwise(bounds):
-        if end - start == 1:
-            products.append(a[start])
-            twists.append(t[start])
-        else:
-            products.append(product_of_halves(a[start:end], column.key))
-            twists.append(sum(t[start:end]))
-    return ordered[starts], products, twists
-
-
-def _roll_up(
-    products: list[mpz], twists: list[mpz], positions: list[int], n_codes: int, key: PublicKey
-) -> list[mpz]:
-    """Joint cells summed to the codes of one feature."""
-    n_squared = key.n_squared
-    totals: list[mpz | None] = [None] * n_codes
-    sums = [0] * n_codes
-    for product, twist, code in zip(products, twists, positions, strict=True):
-        total = totals[code]
-        totals[code] = product if total is None else total * product % n_squared
-        sums[code] += twist
-    return [
-        ZERO if total is None else from_half_form(total, mpz(twist), key)
-        for total, twist in zip(totals, sums, strict=True)
+def sum_each(
+    column: EncryptedColumn,
+    coded: CodedRows,
+    row_sets: Sequence[Integers],
+    *,
+    plan: Plan | None = None,
+    workers: Workers = ALONE,
+) -> list[Table]:
+    """`sum_by` for several sets of rows. The workers share them; a large set is cut into blocks, planned singly."""
+    plans = [plan or coded.plan(rows) for rows in row_sets]
+    total = sum(planned.products for planned in plans)
+    processes = workers.worth(int(total), PRODUCTS_PER_PROCESS)
+    if processes == 1:
+        sets = zip(row_sets, plans, strict=True)
+        return [
+            sum_rows(column.halves(rows), *_known(coded, rows, planned), column.key) for rows, planned in sets
+        ]
+    blocks: list[tuple[int, Integers]] = []
+    for number, (rows, planned) in enumerate(zip(row_sets, plans, strict=True)):
+        pieces = math.ceil(processes * planned.products / total)
+        blocks += [(number, block) for block in _blocks(coded, rows, pieces, planned)]
+    blocks.sort(key=lambda block: -len(block[1]))
+    calls = [
+        (column.packed(rows), *_known(coded, rows, plan or coded.plan(rows)), column.key)
+        for _, rows in blocks
     ]
+    tables: list[Table] = [[[ZERO] * size for size in coded.n_codes] for _ in row_sets]
+    for (number, _), part in zip(blocks, workers.map(_sum_packed, calls), strict=True):
+        both = zip(tables[number], part, strict=True)
+        tables[number] = [column.key.add(one, other) for one, other in both]
+    return tables
+
+
+def _blocks(coded: CodedRows, rows: Integers, pieces: int, plan: Plan) -> list[Integers]:
+    """The rows in blocks of one length; rows that will be merged stay together."""
+    if plan.merge and coded.patterns is not None:
+        rows = rows[np.argsort(coded.patterns[rows], kind="stable")]
+    return [block for block in np.array_split(rows, max(pieces, 1)) if len(block)]
+
+
+def _known(coded: CodedRows, rows: Integers, plan: Plan) -> tuple[Codes, Integers | None, Sizes, Plan]:
+    """What the summing of some rows has to know of them besides the ciphertexts."""
+    patterns = coded.patterns[rows] if plan.merge and coded.patterns is not None else None
+    return coded.codes[rows], patterns, coded.n_codes, plan
+
+
+def _sum_packed(
+    rows: Bytes, codes: Codes, patterns: Integers | None, n_codes: Sizes, plan: Plan, key: PublicKey
+) -> Table:
+    """What one process does in `sum_each`."""
+    return sum_rows(unpacked(rows), codes, patterns, n_codes, plan, key)
 
 
 def subtract_tables(parent: Table, child: Table, key: PublicKey) -> Table:
@@ -203,35 +156,44 @@ def subtract_tables(parent: Table, child: Table, key: PublicKey) -> Table:
     return sibling
 
 
-def child_tables(
-    column: EncryptedColumn,
-    codes: Codes,
-    n_codes: Sequence[int],
-    parent: Table,
-    *,
-    children: tuple[Integers, Integers],
-    wanted: tuple[bool, bool],
-) -> tuple[Table | None, Table | None]:
-    """The tables of a split node's children, those that are wanted, the cheapest way.
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A split node. parent: its table; children: rows of the left and of the right child, together the node's
+    rows; wanted: whose tables are asked for."""
 
-    parent: the node's table. children: rows of the left and of the right child, together the node's rows.
-    """
-    small = 0 if len(children[0]) <= len(children[1]) else 1
+    parent: Table
+    children: tuple[Integers, Integers]
+    wanted: tuple[bool, bool]
+
+
+def child_tables(
+    column: EncryptedColumn, coded: CodedRows, divisions: Sequence[Division], *, workers: Workers = ALONE
+) -> list[tuple[Table | None, Table | None]]:
+    """The tables of the split nodes' children, those that are wanted, each the cheapest way."""
+    chosen = [_ways(division, coded) for division in divisions]
+    places = [(number, side) for number, (sides, _) in enumerate(chosen) for side in sides]
+    row_sets = [divisions[number].children[side] for number, side in places]
+    tables = dict(zip(places, sum_each(column, coded, row_sets, workers=workers), strict=True))
+    found = []
+    for number, (division, (_, by_subtraction)) in enumerate(zip(divisions, chosen, strict=True)):
+        if by_subtraction is not None:
+            sibling = tables[number, 1 - by_subtraction]
+            tables[number, by_subtraction] = subtract_tables(division.parent, sibling, column.key)
+        left, right = (tables[number, side] if division.wanted[side] else None for side in (0, 1))
+        found.append((left, right))
+    return found
+
+
+def _ways(division: Division, coded: CodedRows) -> tuple[list[int], int | None]:
+    """Which children (0 left, 1 right) to sum, and which one to find by subtraction."""
+    plans = [coded.plan(rows) for rows in division.children]
+    small = 0 if len(division.children[0]) <= len(division.children[1]) else 1
     large = 1 - small
-    tables: list[Table | None] = [None, None]
-    by_subtraction = table_cost(len(children[small]), n_codes) * (not wanted[small]) + (
-        SUBTRACTION_COST * sum(n_codes)
-    )
-    subtract = wanted[large] and by_subtraction < table_cost(len(children[large]), n_codes)
-    if wanted[small] or subtract:
-        summed = sum_by(column, codes, n_codes, children[small])
-        if wanted[small]:
-            tables[small] = summed
-        if subtract:
-            tables[large] = subtract_tables(parent, summed, column.key)
-    if wanted[large] and not subtract:
-        tables[large] = sum_by(column, codes, n_codes, children[large])
-    return tables[0], tables[1]
+    if division.wanted[large] and subtraction_pays(
+        plans[small], plans[large], coded.n_codes, summed_anyway=division.wanted[small]
+    ):
+        return [small], large
+    return [side for side in (0, 1) if division.wanted[side]], None
 
 
 def left_ciphertexts(table: Table, candidates: Candidates, key: PublicKey) -> list[mpz]:
@@ -251,35 +213,3 @@ def left_ciphertexts(table: Table, candidates: Candidates, key: PublicKey) -> li
         left = prefixes[feature][cut]
         sums.append(left * table[feature][MISSING] % n_squared if missing_left else left)
     return sums
-
-
-@dataclass(frozen=True, slots=True)
-class PairLayout:
-    """A signed G and an H >= 0 in one plaintext G 2^half_bits + H, and many such pairs in one ciphertext.
-
-    half_bits: |G| < 2^half_bits and 0 <= H < 2^half_bits hold for every sum. Reading takes H first, as the
-    residue modulo 2^half_bits, which is right for a negative G too: no offset and no row count is needed.
-    """
-
-    half_bits: int
-    slots: SlotLayout
-
-    @classmethod
-    def for_gradients(cls, key_bits: int, scale_bits: int, n_rows: int) -> PairLayout:
-        """Room for sums over `n_rows` rows of |g| <= 1 and 0 <= h <= 1 in units of 2^-scale_bits.
-
-        Proof: n_rows 2^scale_bits < 2^(scale_bits + bit_length(n_rows)) = 2^half_bits, and then
-        |G 2^half_bits + H| < 2^(2 half_bits), which is `SlotLayout`'s condition for one addition.
-        Raises `PackingOverflow` when not even one pair fits the key.
-        """
-        half_bits = scale_bits + n_rows.bit_length()
-        return cls(half_bits, SlotLayout.for_sums(key_bits, 2 * half_bits, additions=1))
-
-    def join(self, first: Integers, second: Integers) -> list[int]:
-        """Plaintexts of pairs, one per row."""
-        return [(g << self.half_bits) + h for g, h in zip(first.tolist(), second.tolist(), strict=True)]
-
-    def separate(self, plaintexts: Sequence[int]) -> tuple[list[int], list[int]]:
-        """The pairs of plaintexts, as two lists of Python integers."""
-        mask = (1 << self.half_bits) - 1
-        return [m >> self.half_bits for m in plaintexts], [m & mask for m in plaintexts]

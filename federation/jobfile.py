@@ -12,7 +12,17 @@ from typing import Any
 import msgspec
 
 from federation.files import read_toml
-from federation.jobs import Deadlines, Job, Name, PartyPlan, PartyRole, RiskPlan, SegmentsPlan, check_job
+from federation.jobs import (
+    Deadlines,
+    Job,
+    MatchPlan,
+    Name,
+    PartyPlan,
+    PartyRole,
+    RiskPlan,
+    SegmentsPlan,
+    check_job,
+)
 
 
 class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +42,8 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     purpose: Name
     party: tuple[PartyEntry, ...]
     profile: str = "standard"
+    alpha_keys: bool = False
+    match: MatchPlan = MatchPlan()
     segments: SegmentsPlan | None = None
     risk: RiskPlan | None = None
     deadlines: Deadlines = Deadlines()
@@ -52,6 +64,8 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 for entry in self.party
             ),
             profile=self.profile,
+            alpha_keys=self.alpha_keys,
+            match=self.match,
             segments=self.segments,
             risk=self.risk,
             deadlines=self.deadlines,
