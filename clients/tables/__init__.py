@@ -5,10 +5,10 @@ why not (the funnel). `validate` tells a data holder what is wrong with a file b
 find all problems of a table before they report. No message here holds a cell's value or an identifier.
 """
 
-from clients.tables.files import ColumnSchema, TableSchema, read_schema
 from clients.tables.loading import CustomerTable, load
 from clients.tables.problems import Problem, Problems
 from clients.tables.report import FieldReport, TableReport, validate
+from clients.tables.schema import ColumnSchema, TableSchema, read_schema
 from clients.tables.specs import PROVISION, ConsentSpec, FieldSpec, TableSpec
 from clients.tables.subjects import FunnelStep
 

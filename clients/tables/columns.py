@@ -8,11 +8,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from clients.tables.specs import FieldSpec
+from privacy.normalization import Cells
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Codes = np.ndarray[Any, np.dtype[np.int32]]
 
 OLDEST_AGE: Final = 120
 _EXACT_INTEGERS: Final = 2**53
@@ -43,13 +47,44 @@ def as_text(cells: pd.Series) -> list[str | None]:
     """The cells as text, None for empty ones; whole numbers without a decimal point."""
     if cells.dtype.kind == "f":
         numbers = cells.to_numpy(dtype=np.float64)
-        whole = np.isfinite(numbers) & (np.abs(numbers) < _EXACT_INTEGERS) & (numbers == np.trunc(numbers))
+        whole = _are_whole(numbers)
         return [
             None if np.isnan(number) else str(int(number)) if is_whole else repr(float(number))
             for number, is_whole in zip(numbers, whole, strict=True)
         ]
     empty = cells.isna().to_numpy()
     return [None if is_empty else str(cell) for cell, is_empty in zip(cells.tolist(), empty, strict=True)]
+
+
+def as_cells(column: pa.Array) -> Cells:
+    """A batch of a column as text, by its buffers; whole numbers without a decimal point."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_cells(column.dictionary_decode())
+    if pa.types.is_floating(kind):
+        numbers = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        if not (np.isnan(numbers) | _are_whole(numbers)).all():
+            return Cells.of(as_text(pd.Series(numbers)))
+        column = pa.array(np.where(np.isnan(numbers), 0, numbers).astype(np.int64), mask=np.isnan(numbers))
+    elif not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        return Cells.of(as_text(column.to_pandas()))
+    text = column.cast(pa.large_string())
+    _, offsets, data = text.buffers()
+    return Cells(
+        np.frombuffer(b"" if data is None else data, np.uint8),
+        np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1],
+        text.is_null().to_numpy(zero_copy_only=False),
+    )
+
+
+def as_codes(column: pa.Array) -> tuple[Codes, list[str]]:
+    """A batch of a column with few different values: (n,) places in the list of these; a gap reads "" in it."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    encoded = column.dictionary_encode(null_encoding="mask")
+    texts = [(cell or "").strip() for cell in as_text(encoded.dictionary.to_pandas())]
+    codes: Codes = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
+    return codes, [*texts, ""]
 
 
 def as_numbers(cells: pd.Series) -> tuple[Floats, Mask]:
@@ -95,3 +130,14 @@ def is_unknown_age(ages: Floats) -> Mask:
     """Ages that cannot be: missing, negative, or above 120."""
     unknown: Mask = ~((ages >= 0) & (ages <= OLDEST_AGE))
     return unknown
+
+
+def _are_whole(numbers: Floats) -> Mask:
+    """Numbers that are integers for certain: above 2^53 a float64 may stand for several."""
+    whole: Mask = np.isfinite(numbers) & (np.abs(numbers) < _EXACT_INTEGERS) & (numbers == np.trunc(numbers))
+    return whole
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(kind) for test in tests)

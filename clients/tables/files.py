@@ -6,42 +6,58 @@ import csv
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clients.tables.columns import as_numbers, as_text
-from clients.tables.problems import Problem, refuse
-from privacy.identifiers import IdentifierKind, normalize
+from clients.tables.problems import Problem
 
 ENCODINGS: Final = ("utf-8-sig", "gb18030")
 """Tried in this order. UTF-8 refuses what is not UTF-8; GB 18030 (with GBK and GB 2312 inside) comes second,
 because it reads almost anything."""
 
-SCHEMA_SAMPLE_ROWS: Final = 1000
-_LIKELY: Final = 0.8
-_LIKELY_KINDS: Final = (
-    IdentifierKind.PHONE, IdentifierKind.RESIDENT_ID, IdentifierKind.USCC, IdentifierKind.CARD,
-)  # fmt: skip
+BATCH_ROWS: Final = 2**18
+"""Rows read at a time: some ten MiB of a narrow table."""
+_PARQUET_BUFFER_BYTES: Final = 2**20
 _UNCLOSED_QUOTE_ROW: Final = re.compile(r"\brow (\d+)")
+
+
+Progress = Callable[[int, int], None]
+"""Called with the rows done so far, and the rows of the file, 0 where these are not known."""
+
+
+def no_progress(rows_done: int, rows_total: int) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Columns that are handed over in batches of at most `BATCH_ROWS` rows instead of being kept in the frame.
+
+    each: called with every batch of those that the file has, as Arrow arrays; CSV cells as text.
+    """
+
+    columns: Sequence[str]
+    each: Callable[[Mapping[str, pa.Array]], None]
+    on_progress: Progress = no_progress
 
 
 @dataclass(slots=True)
 class Reading:
     """What was read of one file.
 
-    columns: the names of all columns in the file; frame: the wanted ones that exist, CSV cells as text;
-    None when the file cannot be read at all.
+    columns: the names of all columns in the file; rows: data rows read; frame: the wanted columns that exist and
+    are not streamed, CSV cells as text; None when the file cannot be read at all.
     """
 
     columns: tuple[str, ...] = ()
+    rows: int = 0
     frame: pd.DataFrame | None = None
     encoding: str | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -54,115 +70,130 @@ class Reading:
         return (Problem("tables.notes.read_as", {"encoding": self.encoding}),)
 
 
-class ColumnSchema(msgspec.Struct, frozen=True):
-    """One column at a quick look; `looks_like` guesses the identifier kind most of its values have."""
-
-    name: str
-    type: Literal["number", "text", "date", "empty"]
-    missing_share: float
-    looks_like: IdentifierKind | None = None
-
-
-class TableSchema(msgspec.Struct, frozen=True):
-    """A file at a quick look, judged by its first rows (`sampled_rows`)."""
-
-    file: str
-    encoding: str | None
-    sampled_rows: int
-    columns: tuple[ColumnSchema, ...]
-
-
-def read_schema(path: str, extra_prefixes: Sequence[str] = ()) -> TableSchema:
-    """Column names and types from the first 1,000 rows. Raises `SchemaMismatch` for an unreadable file."""
-    reading = read_columns(path, None, limit=SCHEMA_SAMPLE_ROWS)
-    refuse(path, reading.problems)
-    frame = reading.frame if reading.frame is not None else pd.DataFrame()
-    columns = tuple(_column_schema(frame[name], name, extra_prefixes) for name in reading.columns)
-    return TableSchema(path, reading.encoding, len(frame), columns)
-
-
-def read_columns(path: str, wanted: Sequence[str] | None, limit: int | None = None) -> Reading:
+def read_columns(
+    path: str, wanted: Sequence[str] | None, limit: int | None = None, stream: Stream | None = None
+) -> Reading:
     """Reads the wanted columns (None: all) of a file, or of its first `limit` rows.
 
+    stream: what to do with some of them while reading; it has seen only part of a file that turns out unreadable.
     Blank lines of a CSV file do not count as rows.
     """
     file = Path(path)
     reading = Reading()
     suffix = file.suffix.lower()
+    stream = stream or Stream((), lambda batch: None)
     if file.is_dir():
         reading.problems.append(Problem("errors.table_is_folder", {"file": path}))
     elif not file.exists():
         reading.problems.append(Problem("errors.table_not_found", {"file": path}))
     elif suffix == ".csv":
-        _read_csv(file, wanted, limit, reading)
+        reading = _read_csv(file, wanted, limit, stream)
     elif suffix == ".parquet":
-        _read_parquet(file, wanted, limit, reading)
+        _read_parquet(file, wanted, limit, stream, reading)
     else:
         reading.problems.append(Problem("errors.table_suffix", {"file": path}))
-    if reading.frame is not None and not reading.problems and reading.frame.empty:
+    if reading.frame is not None and not reading.problems and not reading.rows:
         reading.problems.append(Problem("errors.table_empty", {"file": path}))
         reading.frame = None
     return reading
 
 
-def _read_csv(file: Path, wanted: Sequence[str] | None, limit: int | None, reading: Reading) -> None:
+def _read_csv(file: Path, wanted: Sequence[str] | None, limit: int | None, stream: Stream) -> Reading:
     for encoding in ENCODINGS:
-        attempt = Reading(encoding=encoding)
+        reading = Reading(encoding=encoding)
         try:
+            # Reads all lines (or `limit`), so that a wrong encoding shows before anything has been streamed.
             with file.open(encoding=encoding, newline="") as lines:
                 rows = csv.reader(lines)
-                attempt.columns = tuple(next(rows, ()))
-                overlong = _overlong_rows(rows, len(attempt.columns), limit)
-            present = _present(file, wanted, attempt)
+                reading.columns = tuple(next(rows, ()))
+                total, overlong = _survey(rows, len(reading.columns), limit)
+            present = _present(file, wanted, reading)
             if overlong and present:
                 values = {"file": str(file), "rows": len(overlong), "line": overlong[0]}
-                attempt.problems.append(Problem("errors.table_rows_too_long", values))
+                reading.problems.append(Problem("errors.table_rows_too_long", values))
                 present = []
             if present:
-                attempt.frame = pd.read_csv(
-                    file, usecols=present, dtype=str, encoding=encoding, index_col=False, nrows=limit
-                )
+                _read_csv_rows(file, present, limit, stream, reading, total)
         except UnicodeDecodeError:
             continue
         except (pd.errors.ParserError, csv.Error) as error:
             row = _UNCLOSED_QUOTE_ROW.search(str(error))  # counted from 0
             line = int(row[1]) + 1 if row else "?"
-            attempt.problems.append(Problem("errors.table_malformed", {"file": str(file), "line": line}))
+            reading.problems.append(Problem("errors.table_malformed", {"file": str(file), "line": line}))
         except OSError:
-            attempt.problems.append(Problem("errors.table_unreadable", {"file": str(file)}))
-        reading.columns, reading.frame = attempt.columns, attempt.frame
-        reading.encoding, reading.problems = encoding, attempt.problems
-        return
-    reading.problems.append(Problem("errors.table_encoding", {"file": str(file)}))
+            reading.problems.append(Problem("errors.table_unreadable", {"file": str(file)}))
+        return reading
+    return Reading(problems=[Problem("errors.table_encoding", {"file": str(file)})])
 
 
-def _overlong_rows(rows: Iterable[list[str]], width: int, limit: int | None) -> list[int]:
-    """The lines that have more cells than the header.
+def _read_csv_rows(
+    file: Path, present: list[str], limit: int | None, stream: Stream, reading: Reading, total: int
+) -> None:
+    kept = []
+    with pd.read_csv(
+        file, usecols=present, dtype=str, encoding=reading.encoding, index_col=False, nrows=limit,
+        chunksize=BATCH_ROWS,
+    ) as chunks:  # fmt: skip
+        for chunk in chunks:
+            stream.each({name: as_arrow(chunk[name]) for name in stream.columns if name in chunk})
+            kept.append(chunk.drop(columns=[name for name in stream.columns if name in chunk]))
+            reading.rows += len(chunk)
+            stream.on_progress(reading.rows, total)
+    reading.frame = pd.concat(kept) if kept else pd.DataFrame()
+    reading.frame.index = pd.RangeIndex(reading.rows)
+
+
+def as_arrow(cells: pd.Series) -> pa.Array:
+    """A column of pandas as one Arrow array; NaN in text is a gap."""
+    column = pa.array(cells, from_pandas=True)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _survey(rows: Iterable[list[str]], width: int, limit: int | None) -> tuple[int, list[int]]:
+    """How many rows there are, and the lines that have more cells than the header.
 
     pandas would cut them off in silence, and an unquoted comma (1,234.50) shifts every cell to its right.
     Empty cells at the end do no harm.
     """
-    return [
-        number
-        for number, row in enumerate(islice(rows, limit), start=2)
-        if len(row) > width and any(cell.strip() for cell in row[width:])
-    ]
+    total = 0
+    overlong = []
+    for number, row in enumerate(islice(rows, limit), start=2):
+        total += bool(row)
+        if len(row) > width and any(cell.strip() for cell in row[width:]):
+            overlong.append(number)
+    return total, overlong
 
 
-def _read_parquet(file: Path, wanted: Sequence[str] | None, limit: int | None, reading: Reading) -> None:
+def _read_parquet(
+    file: Path, wanted: Sequence[str] | None, limit: int | None, stream: Stream, reading: Reading
+) -> None:
+    batch_rows = min(limit or BATCH_ROWS, BATCH_ROWS)
     try:
-        with pq.ParquetFile(file) as parquet:
+        # A buffer of its own per column: a row group is never in memory as a whole.
+        with pq.ParquetFile(file, buffer_size=_PARQUET_BUFFER_BYTES) as parquet:
             reading.columns = tuple(parquet.schema_arrow.names)
             present = _present(file, wanted, reading)
             if not present:
                 return
-            if limit is None:
-                table = parquet.read(columns=present)
+            streamed = [name for name in stream.columns if name in present]
+            kept = []
+            total = parquet.metadata.num_rows
+            for batch in parquet.iter_batches(batch_rows, columns=present):
+                if limit is not None and reading.rows >= limit:
+                    break
+                batch = batch.slice(0, None if limit is None else limit - reading.rows)  # noqa: PLW2901
+                stream.each({name: batch.column(name) for name in streamed})
+                kept.append(batch.drop_columns(streamed))
+                reading.rows += len(batch)
+                stream.on_progress(reading.rows, total)
+            if len(present) > len(streamed):
+                schema = pa.schema(
+                    [parquet.schema_arrow.field(name) for name in present if name not in streamed]
+                )
+                table = pa.Table.from_batches([batch.select(schema.names) for batch in kept], schema)
+                reading.frame = table.to_pandas(ignore_metadata=True)
             else:
-                batches = parquet.iter_batches(batch_size=limit, columns=present)
-                first = next(batches, None)
-                table = pa.Table.from_batches([] if first is None else [first], parquet.schema_arrow)
-            reading.frame = table.to_pandas(ignore_metadata=True)
+                reading.frame = pd.DataFrame(index=pd.RangeIndex(reading.rows))
     except (pa.ArrowException, OSError):
         reading.problems.append(Problem("errors.table_parquet", {"file": str(file)}))
 
@@ -201,27 +232,3 @@ def _missing_column(file: str, column: str, columns: Sequence[str]) -> Problem:
         values = {"file": file, "column": column, "nearest": folded[near[0]]}
         return Problem("errors.table_column_missing_near", values)
     return Problem("errors.table_column_missing", {"file": file, "column": column, "count": len(columns)})
-
-
-def _column_schema(cells: pd.Series, name: str, extra_prefixes: Sequence[str]) -> ColumnSchema:
-    missing = float(cells.isna().mean()) if len(cells) else 1.0
-    if missing == 1.0:
-        return ColumnSchema(name, "empty", 1.0)
-    filled = cells.dropna()
-    if pd.api.types.is_datetime64_any_dtype(filled):
-        return ColumnSchema(name, "date", missing)
-    looks_like = _likely_kind(as_text(filled), extra_prefixes)
-    numbers, unreadable = as_numbers(filled)
-    if not unreadable.any() and len(numbers):
-        return ColumnSchema(name, "number", missing, looks_like)
-    dates = pd.to_datetime(filled.astype("str"), errors="coerce", format="ISO8601")
-    return ColumnSchema(name, "date" if dates.notna().all() else "text", missing, looks_like)
-
-
-def _likely_kind(values: list[str | None], extra_prefixes: Sequence[str]) -> IdentifierKind | None:
-    shares = {
-        kind: 1 - sum(normalize(kind, values, extra_prefixes).reasons.values()) / len(values)
-        for kind in _LIKELY_KINDS
-    }
-    best = max(shares, key=lambda kind: shares[kind])
-    return best if shares[best] >= _LIKELY else None

@@ -11,19 +11,22 @@ import numpy as np
 import pandas as pd
 
 from clients.tables.columns import Floats, as_numbers, convert
-from clients.tables.files import read_columns
+from clients.tables.consents import read_consents
+from clients.tables.files import Progress, no_progress
 from clients.tables.problems import Problem, refuse
 from clients.tables.specs import FieldSpec, TableSpec
 from clients.tables.subjects import (
     Funnel,
     FunnelStep,
     exclude_by_age,
-    identify,
+    exclude_unusable,
     main_reason,
-    read_consents,
+    read_subjects,
 )
 from federation.roles import View
-from privacy.errors import SchemaMismatch
+from privacy.digests import IdFormat, hash_identifiers
+from privacy.errors import ConfigInvalid, SchemaMismatch
+from privacy.identifiers import Identifiers
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -32,7 +35,9 @@ Labels = np.ndarray[Any, np.dtype[np.int8]]
 class CustomerTable:
     """The rows one job may use, in the order of the file.
 
-    identifiers: canonical and unique, one per row; rows: their positions among the file's data rows, from 0.
+    identifiers: canonical and unique, one per row, in the format the job matches on; own_identifiers: the same as the
+        table spells them (the same array, unless the job matches on digests of a table of plain ones).
+    rows: their positions among the file's data rows, from 0.
     label: 0 or 1 per row, None when it was not asked for or the table has none.
     funnel: from `rows_in_file` over every reason for exclusion to `eligible`; the reasons add up.
     out_of_range: rows by field whose value was set to NaN because the registration forbids it.
@@ -46,7 +51,8 @@ class CustomerTable:
     funnel: tuple[FunnelStep, ...]
     out_of_range: Mapping[str, int]
     notes: tuple[Problem, ...]
-    identifiers: list[str] = field(repr=False)
+    identifiers: Identifiers = field(repr=False)
+    own_identifiers: Identifiers = field(repr=False)
     rows: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     values: Floats = field(repr=False)
     label: Labels | None = field(repr=False)
@@ -72,7 +78,9 @@ def load(
     fields: Sequence[str],
     *,
     with_label: bool = True,
+    id_format: str = IdFormat.PLAIN,
     today: date | None = None,
+    on_progress: Progress = no_progress,
 ) -> CustomerTable:
     """Reads a table for one purpose: only the columns needed, only the rows allowed.
 
@@ -80,10 +88,17 @@ def load(
     being under age or of unknown age, want of consent, and a missing label.
 
     with_label: False leaves the label column unread, for jobs that need none.
+    id_format: what the job matches on, see `IdFormat`: a table of plain identifiers hashes its own for that.
     today: the day on which ages from birth dates are taken; default the current one.
+    on_progress: called with the rows read so far and those in the file (0: not known).
 
-    Raises `SchemaMismatch` with all problems of the table at once.
+    Raises `SchemaMismatch` with all problems of the table at once, `ConfigInvalid` when the table holds digests that
+    are not what the job matches on.
     """
+    job_format = IdFormat(id_format)
+    if spec.id_format not in {IdFormat.PLAIN, job_format}:
+        values = {"file": spec.path, "column": spec.id_column, "found": spec.id_format.value}
+        raise ConfigInvalid("table_id_format", **values, expected=job_format.value)
     registered = {item.name: item for item in spec.fields}
     unknown = [name for name in dict.fromkeys(fields) if name not in registered]
     problems = [
@@ -92,7 +107,7 @@ def load(
     chosen = [registered[name] for name in dict.fromkeys(fields) if name in registered]
     label_column = spec.label_column if with_label else None
 
-    reading = read_columns(spec.path, needed_columns(spec, chosen, label_column))
+    reading, found = read_subjects(spec, other_columns(spec, chosen, label_column), on_progress)
     problems += reading.problems
     consents, consent_problems = read_consents(spec)
     problems += consent_problems
@@ -100,17 +115,16 @@ def load(
         refuse(spec.path, problems)
     frame = reading.frame if reading.frame is not None else pd.DataFrame()
 
-    funnel = Funnel(len(frame))
-    identifiers: list[str | None] = [None] * len(frame)
+    funnel = Funnel(reading.rows)
     is_counted = False
-    if spec.id_column in frame:
-        identifiers = identify(spec, frame[spec.id_column], funnel)
+    if found is not None:
+        exclude_unusable(found, funnel)
         bad_identifiers = identifier_problems(spec, funnel)
         problems += bad_identifiers
         is_counted = not bad_identifiers and not consent_problems
         exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
         if consents is not None:
-            consents.exclude(purpose, identifiers, funnel)
+            consents.exclude(purpose, found.identifiers, funnel)
     labels = None
     if label_column is not None and label_column in frame:
         labels, label_problems = read_label(spec.path, label_column, frame[label_column], funnel)
@@ -125,6 +139,7 @@ def load(
     if is_counted and not len(rows):
         problems.append(_nobody(spec.path, purpose, funnel))
     refuse(spec.path, problems)
+    own = np.empty(0, "S1") if found is None else found.identifiers[rows]
     return CustomerTable(
         file=spec.path,
         purpose=purpose,
@@ -132,22 +147,23 @@ def load(
         funnel=funnel.steps,
         out_of_range={name: column.out_of_range for name, column in columns.items()},
         notes=reading.notes,
-        identifiers=[str(identifiers[row]) for row in rows],
+        identifiers=own if spec.id_format is job_format else hash_identifiers(own, job_format),
+        own_identifiers=own,
         rows=rows.astype(np.int64),
         values=np.column_stack([column.values for column in columns.values()] or [np.empty((len(rows), 0))]),
         label=None if labels is None else labels[rows].astype(np.int8),
     )
 
 
-def needed_columns(spec: TableSpec, fields: Sequence[FieldSpec], label_column: str | None) -> list[str]:
-    """The columns to read, each once."""
-    wanted = [spec.id_column, *(item.name for item in fields)]
+def other_columns(spec: TableSpec, fields: Sequence[FieldSpec], label_column: str | None) -> list[str]:
+    """The columns to read besides the identifiers, each once."""
     others = (label_column, spec.age_column, spec.birth_date_column)
-    return list(dict.fromkeys(wanted + [name for name in others if name is not None]))
+    wanted = [item.name for item in fields] + [name for name in others if name is not None]
+    return list(dict.fromkeys(wanted))
 
 
 def identifier_problems(spec: TableSpec, funnel: Funnel) -> list[Problem]:
-    """A problem when no row has a usable identifier. To be called right after `identify`."""
+    """A problem when no row has a usable identifier. To be called right after `exclude_unusable`."""
     if funnel.remaining.any():
         return []
     prefix = "identifier_"

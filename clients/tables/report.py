@@ -8,11 +8,15 @@ import msgspec
 import numpy as np
 
 from clients.tables.columns import convert
-from clients.tables.files import read_columns
-from clients.tables.loading import field_problems, identifier_problems, needed_columns, read_label
+from clients.tables.consents import read_consents
+from clients.tables.files import Progress, no_progress
+from clients.tables.joins import repetitions
+from clients.tables.loading import field_problems, identifier_problems, other_columns, read_label
 from clients.tables.problems import Problem
 from clients.tables.specs import TableSpec
-from clients.tables.subjects import Funnel, exclude_by_age, identify, read_consents
+from clients.tables.subjects import Funnel, exclude_by_age, exclude_unusable, read_subjects
+from privacy.digests import IdFormat
+from privacy.normalization import NormalizedIdentifiers
 
 
 class FieldReport(msgspec.Struct, frozen=True):
@@ -27,6 +31,8 @@ class FieldReport(msgspec.Struct, frozen=True):
 class TableReport(msgspec.Struct, frozen=True):
     """What is in a table and what is wrong with it.
 
+    respelled: rows whose identifier reads otherwise in the file than after normalisation. collisions: subjects that the
+    file spells in more than one way, which only normalisation shows to be the same.
     usable_rows: rows with a good identifier, not repeated, of age; what consent then leaves is in `eligible`
     by purpose, what it takes in `excluded_no_consent`. Both are empty for a table without a consent log.
     label_missing: rows without a label, of all rows; None for a table without a label column.
@@ -38,7 +44,9 @@ class TableReport(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
     valid_identifiers: int = 0
     bad_identifiers: dict[str, int] = {}
+    respelled: int = 0
     duplicates: int = 0
+    collisions: int = 0
     under_age: int = 0
     age_unknown: int = 0
     usable_rows: int = 0
@@ -54,12 +62,15 @@ class TableReport(msgspec.Struct, frozen=True):
         return not self.problems
 
 
-def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
+def validate(
+    spec: TableSpec, *, today: date | None = None, on_progress: Progress = no_progress
+) -> TableReport:
     """Checks a table against its registration over all rows. Never raises for what is wrong with the file."""
-    reading = read_columns(spec.path, needed_columns(spec, spec.fields, spec.label_column))
+    reading, found = read_subjects(spec, other_columns(spec, spec.fields, spec.label_column), on_progress)
     problems = list(reading.problems)
     consents, consent_problems = read_consents(spec)
     problems += consent_problems
+    notes = (*reading.notes, *_format_notes(spec))
     frame = reading.frame
     if frame is None:
         return TableReport(
@@ -67,25 +78,25 @@ def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
             reading.encoding,
             columns=reading.columns,
             problems=tuple(problems),
-            notes=reading.notes,
+            notes=notes,
         )
 
-    funnel = Funnel(len(frame))
+    funnel = Funnel(reading.rows)
     eligible: dict[str, int] = {}
-    if spec.id_column in frame:
-        identifiers = identify(spec, frame[spec.id_column], funnel)
+    if found is not None:
+        exclude_unusable(found, funnel)
         problems += identifier_problems(spec, funnel)
         exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
         for purpose in [] if consents is None else consents.purposes:
-            allowed = Funnel(len(frame))
+            allowed = Funnel(reading.rows)
             allowed.remaining = funnel.remaining.copy()
             if consents is not None:
-                consents.exclude(purpose, identifiers, allowed)
+                consents.exclude(purpose, found.identifiers, allowed)
             eligible[purpose] = int(allowed.remaining.sum())
     label_missing = None
     if spec.label_column is not None and spec.label_column in frame:
         labels, label_problems = read_label(
-            spec.path, spec.label_column, frame[spec.label_column], Funnel(len(frame))
+            spec.path, spec.label_column, frame[spec.label_column], Funnel(reading.rows)
         )
         problems += label_problems
         label_missing = int(np.isnan(labels).sum())
@@ -96,7 +107,7 @@ def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
             problems += field_problems(
                 spec.path, field.name, column.not_numeric, column.present, column.is_constant
             )
-            share = column.missing / len(frame)
+            share = column.missing / reading.rows
             fields.append(FieldReport(field.name, share, column.not_numeric, column.out_of_range))
 
     counts = dict(funnel.excluded)
@@ -106,10 +117,12 @@ def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
     return TableReport(
         file=spec.path,
         encoding=reading.encoding,
-        rows=len(frame),
+        rows=reading.rows,
         columns=reading.columns,
-        valid_identifiers=len(frame) - sum(bad.values()) if spec.id_column in frame else 0,
+        valid_identifiers=reading.rows - sum(bad.values()) if found is not None else 0,
         bad_identifiers=bad,
+        respelled=0 if found is None else len(found.respelled),
+        collisions=0 if found is None else collisions(found),
         duplicates=counts.get("duplicate", 0),
         under_age=counts.get("under_age", 0),
         age_unknown=counts.get("age_unknown", 0),
@@ -119,5 +132,21 @@ def validate(spec: TableSpec, *, today: date | None = None) -> TableReport:
         label_missing=label_missing,
         fields=tuple(fields),
         problems=tuple(problems),
-        notes=reading.notes,
+        notes=notes,
     )
+
+
+def collisions(found: NormalizedIdentifiers) -> int:
+    """Subjects whose rows do not all spell the identifier alike."""
+    spelling = np.zeros(len(found), dtype=np.int64)  # 0: as the identifier
+    spelling[found.respelled] = found.spellings
+    before, after = repetitions(found.identifiers)
+    differs = after[(spelling[before] != spelling[after]) & found.valid[after]]
+    return len(np.unique(found.identifiers[differs]))
+
+
+def _format_notes(spec: TableSpec) -> tuple[Problem, ...]:
+    if spec.id_format is IdFormat.PLAIN:
+        return ()
+    values = {"column": spec.id_column, "format": spec.id_format.value}
+    return (Problem("tables.notes.hashed_identifiers", values),)

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from privacy.digests import IdFormat
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
 
@@ -40,7 +41,9 @@ class ConsentSpec(_Closed, frozen=True):
 class TableSpec(_Closed, frozen=True):
     """A customer table: where it lies, who its rows are, which columns jobs may use.
 
-    extra_prefixes: phone prefixes that only sample data has, see `privacy.identifiers.normalize`.
+    id_format: "plain", or the unkeyed hash ("md5", "sha256", "sm3") in hexadecimal of which the identifier columns of
+        the table and of its consent log consist, as a data supplier delivered them; see `privacy.digests`.
+    extra_prefixes: phone prefixes that only sample data has, see `privacy.identifiers.check_of`.
     label_column: 0 or 1; read only for a job that asks for the label.
     consents: None where the holder's legal basis is not consent; then no row is excluded for want of it.
     age_column, birth_date_column: at most one. Rows below `minimum_age` are excluded, and so are rows whose
@@ -52,6 +55,7 @@ class TableSpec(_Closed, frozen=True):
     path: str
     id_column: str
     id_kind: IdentifierKind
+    id_format: IdFormat = IdFormat.PLAIN
     fields: tuple[FieldSpec, ...] = ()
     extra_prefixes: tuple[str, ...] = ()
     label_column: str | None = None

@@ -1,23 +1,22 @@
-"""Which rows a job may use, and why not the others: identifiers, duplicates, age, consent."""
+"""Which rows a job may use, and why not the others: identifiers, duplicates, age."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from clients.tables.columns import Mask, ages_at, as_numbers, as_text, is_unknown_age
-from clients.tables.files import read_columns
+from clients.tables.columns import Mask, ages_at, as_cells, as_numbers, is_unknown_age
+from clients.tables.files import Progress, Reading, Stream, no_progress, read_columns
+from clients.tables.joins import repeated
 from clients.tables.problems import Problem
-from clients.tables.specs import PROVISION, TableSpec
-from privacy.identifiers import normalize
-
-_GRANTED: Final = "granted"
-_WITHDRAWN: Final = "withdrawn"
+from clients.tables.specs import TableSpec
+from privacy.normalization import NormalizedIdentifiers, normalize
 
 
 class FunnelStep(NamedTuple):
@@ -42,7 +41,7 @@ class Funnel:
         self.excluded.append(FunnelStep(reason, int((self.remaining & rows).sum())))
         self.remaining &= ~rows
 
-    def exclude_identifiers(self, reasons: dict[str, int], valid: Mask) -> None:
+    def exclude_identifiers(self, reasons: Mapping[str, int], valid: Mask) -> None:
         """The first step, whose reasons are counted already."""
         self.excluded += [
             FunnelStep(f"identifier_{reason}", rows) for reason, rows in sorted(reasons.items())
@@ -55,42 +54,36 @@ class Funnel:
         return (FunnelStep("rows_in_file", self.total), *self.excluded, eligible)
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentLog:
-    """The statements of all subjects: subject (normalised), purpose, status, in order of time."""
+def read_subjects(
+    spec: TableSpec, columns: Sequence[str], on_progress: Progress = no_progress
+) -> tuple[Reading, NormalizedIdentifiers | None]:
+    """Reads the table's other `columns`, and its identifiers normalised while they are read; None where the file
+    has no such column or cannot be read."""
+    parts: list[NormalizedIdentifiers] = []
 
-    statements: pd.DataFrame
+    def collect(batch: Mapping[str, pa.Array]) -> None:
+        if spec.id_column in batch:
+            parts.append(normalized(spec, batch[spec.id_column]))
 
-    @property
-    def purposes(self) -> list[str]:
-        """The purposes about which subjects have stated anything, without `PROVISION`."""
-        return sorted(set(self.statements["purpose"]) - {PROVISION})
-
-    def exclude(self, purpose: str, subjects: Sequence[str | None], funnel: Funnel) -> None:
-        """Keeps the rows whose subject's latest word is yes: for `purpose` and, when the log knows it at all,
-        for `PROVISION`, because every federated job provides something to another handler."""
-        self._exclude(purpose, subjects, funnel, "no_consent", "consent_withdrawn")
-        if purpose != PROVISION and (self.statements["purpose"] == PROVISION).any():
-            self._exclude(PROVISION, subjects, funnel, "no_provision_consent", "provision_withdrawn")
-
-    def _exclude(
-        self, purpose: str, subjects: Sequence[str | None], funnel: Funnel, never: str, withdrawn: str
-    ) -> None:
-        said = self.statements[self.statements["purpose"] == purpose].drop_duplicates("subject", keep="last")
-        latest = dict(zip(said["subject"], said["status"], strict=True))
-        status = np.array([latest.get(subject, "") for subject in subjects], dtype=object)
-        funnel.exclude(withdrawn, status == _WITHDRAWN)
-        funnel.exclude(never, status != _GRANTED)
+    stream = Stream((spec.id_column,), collect, on_progress)
+    reading = read_columns(spec.path, [spec.id_column, *columns], stream=stream)
+    if reading.frame is None or not parts:
+        return reading, None
+    return reading, NormalizedIdentifiers.concatenate(parts)
 
 
-def identify(spec: TableSpec, cells: pd.Series, funnel: Funnel) -> list[str | None]:
-    """Normalises the identifiers; excludes rows without one, and all but the last row of each subject."""
-    normalized = normalize(spec.id_kind, as_text(cells), spec.extra_prefixes)
-    identifiers = pd.Series(normalized.values, dtype="object")
-    valid = identifiers.notna().to_numpy()
-    funnel.exclude_identifiers(dict(normalized.reasons), valid)
-    funnel.exclude("duplicate", valid & identifiers.duplicated(keep="last").to_numpy())
-    return normalized.values
+def normalized(spec: TableSpec, cells: pa.Array) -> NormalizedIdentifiers:
+    """A batch of an identifier column, of the table or of its consent log, as the registration describes it."""
+    return normalize(spec.id_kind, as_cells(cells), spec.extra_prefixes, spec.id_format)
+
+
+def exclude_unusable(identifiers: NormalizedIdentifiers, funnel: Funnel) -> None:
+    """Excludes rows without an identifier, and all but the last row of each subject."""
+    funnel.exclude_identifiers(identifiers.reasons, identifiers.valid)
+    is_repeated = np.zeros(len(identifiers), dtype=bool)
+    # Rows without an identifier repeat one another, which excludes none of them twice.
+    is_repeated[repeated(identifiers.identifiers)] = True
+    funnel.exclude("duplicate", is_repeated)
 
 
 def exclude_by_age(spec: TableSpec, frame: pd.DataFrame, today: date, funnel: Funnel) -> None:
@@ -107,46 +100,6 @@ def exclude_by_age(spec: TableSpec, frame: pd.DataFrame, today: date, funnel: Fu
         funnel.exclude("age_unknown", unknown)
 
 
-def read_consents(spec: TableSpec) -> tuple[ConsentLog | None, list[Problem]]:
-    """The consent log of a table, or None and why it cannot be used."""
-    consents = spec.consents
-    if consents is None:
-        return None, []
-    columns = (consents.id_column, consents.purpose_column, consents.status_column)
-    reading = read_columns(consents.path, columns)
-    if reading.problems or reading.frame is None:
-        return None, reading.problems
-    subjects = normalize(spec.id_kind, as_text(reading.frame[consents.id_column]), spec.extra_prefixes)
-    statements = pd.DataFrame(
-        {
-            "subject": pd.Series(subjects.values, dtype="object"),
-            "purpose": [(cell or "").strip() for cell in as_text(reading.frame[consents.purpose_column])],
-            "status": [
-                (cell or "").strip().lower() for cell in as_text(reading.frame[consents.status_column])
-            ],
-        }
-    )
-    problems = []
-    unclear = int((~statements["status"].isin([_GRANTED, _WITHDRAWN])).sum())
-    if unclear:
-        values = {"file": consents.path, "column": consents.status_column, "rows": unclear}
-        problems.append(Problem("errors.table_consent_status", values))
-    if statements["subject"].isna().all():
-        problems.append(
-            Problem(
-                "errors.table_identifiers_all_bad",
-                {
-                    "file": consents.path,
-                    "column": consents.id_column,
-                    "rows": len(statements),
-                    "kind": Problem(f"tables.kinds.{spec.id_kind.value}"),
-                    "reason": main_reason(dict(subjects.reasons)),
-                },
-            )
-        )
-    return (None, problems) if problems else (ConsentLog(statements[statements["subject"].notna()]), [])
-
-
-def main_reason(reasons: dict[str, int]) -> Problem:
+def main_reason(reasons: Mapping[str, int]) -> Problem:
     """The label of the most frequent reason."""
     return Problem(f"tables.funnel.identifier_{max(reasons, key=lambda reason: reasons[reason])}")

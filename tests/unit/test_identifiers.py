@@ -8,15 +8,18 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spelled import spelled
 
 from privacy.errors import IdentifierInvalid
 from privacy.identifiers import (
+    MAX_OPAQUE_BYTES,
     IdentifierKind,
+    check_of,
     luhn_check_digit,
-    normalize,
     resident_check_character,
     uscc_check_character,
 )
+from privacy.normalization import Cells, normalize
 
 PHONE, RESIDENT_ID, USCC, CARD, OPAQUE = IdentifierKind
 FULL_WIDTH = {ord("0") + digit: chr(ord("0") + digit) for digit in range(10)}
@@ -33,8 +36,8 @@ resident_bodies = st.builds(
 
 
 def one(kind, value, **options):
-    result = normalize(kind, [value], **options)
-    return result.values[0], next(iter(result.reasons), None)
+    result = normalize(kind, Cells.of([value]), **options)
+    return spelled(result)[0], next(iter(result.reasons), None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,9 @@ def test_sample_prefixes_pass_only_when_named():
 @pytest.mark.parametrize("prefix", ["", "1", "1.", "12|", "１２", "12345678"])
 def test_an_extra_prefix_is_plain_digits(prefix):
     with pytest.raises(IdentifierInvalid):
-        normalize(PHONE, [], extra_prefixes=[prefix])
+        check_of(PHONE, [prefix])
+    with pytest.raises(IdentifierInvalid):
+        normalize(PHONE, Cells.of([]), extra_prefixes=[prefix])
 
 
 @pytest.mark.parametrize("example", ["11010519491231002X", "440524188001010014"])
@@ -211,16 +216,24 @@ def test_why_a_card_is_none(value, reason):
 
 
 def test_opaque_ids_keep_their_spelling():
-    result = normalize(OPAQUE, [" A-17 ", "17", "17.0", "017", "17.50", "Ａ", "\t", None])
-    assert result.values == ["A-17", "17", "17", "017", "17.50", "Ａ", None, None]
+    result = normalize(OPAQUE, Cells.of([" A-17 ", "17", "17.0", "017", "17.50", "Ａ", "\t", None]))
+    assert spelled(result) == ["A-17", "17", "17", "017", "17.50", "Ａ", None, None]
     assert result.reasons == {"missing": 2}
+
+
+def test_opaque_ids_have_a_longest_length_and_no_zero_byte():
+    assert one(OPAQUE, "a" * MAX_OPAQUE_BYTES)[1] is None
+    assert one(OPAQUE, "a" * (MAX_OPAQUE_BYTES + 1)) == (None, "wrong_length")
+    assert one(OPAQUE, "客" * (MAX_OPAQUE_BYTES // 3 + 1)) == (None, "wrong_length")
+    for value in ("a\0b", "17\0", "\0", "\ud800"):
+        assert one(OPAQUE, value) == (None, "not_digits")
 
 
 def test_reasons_count_every_refused_value():
     values = ["13812345678", None, "x", "138", "138", "12012345678"]
-    result = normalize(PHONE, values)
+    result = normalize(PHONE, Cells.of(values))
     assert result.reasons == {"missing": 1, "not_digits": 1, "wrong_length": 2, "wrong_prefix": 1}
-    assert sum(result.reasons.values()) == result.values.count(None) == 5
+    assert sum(result.reasons.values()) == spelled(result).count(None) == 5
 
 
 @given(st.sampled_from(IdentifierKind), st.text(max_size=24))
