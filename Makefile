@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 SIZE ?= 24k
+ROWS ?= 1000000
+MODE ?= keyed
+CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo test check format lock clean
+.PHONY: setup demo bench bench-match bench-credit test check format lock clean
 
 setup: $(STAMP)
 
@@ -18,6 +22,20 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## The main job on synthetic people; SIZE=3k for the short one.
 	$(BIN)/silhouette demo --size $(SIZE)
+
+$(BENCH_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench && touch $@ || \
+	  echo "The peers cannot be installed here: their rows will say so." >&2
+
+bench: $(BENCH_STAMP)  ## Against other libraries: QUICK=1, ONLY=paillier,matching SIZES=10M FULL_PEERS=1.
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(SIZES),--sizes $(SIZES)) $(if $(FULL_PEERS),--full-peers)
+
+bench-match: $(STAMP)  ## Matching over real Flower: ROWS=1000000 MODE=keyed.
+	$(BIN)/python -m benchmarks.matching_over_flower --rows $(ROWS) --mode $(MODE)
+
+bench-credit: $(STAMP)  ## 64 trees of depth 6 over real Flower; CREDIT_DATA names the folder of the two files.
+	$(BIN)/python -m benchmarks.default_credit_over_flower --data $(CREDIT_DATA)
 
 test: $(STAMP)  ## The whole test suite.
 	$(BIN)/python -m pytest

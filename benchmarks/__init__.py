@@ -1,0 +1,1 @@
+"""Benchmarks against phe, openmined-psi and SecretFlow's HEU: `make bench`, read with docs/benchmarks.md."""
