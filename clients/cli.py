@@ -17,7 +17,7 @@ from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems,
 from privacy.texts import text
 
 if TYPE_CHECKING:
-    from clients.tables import TableReport
+    from clients.tables import TableReport, TableSpec
 
 app = make_app(text("node.help"))
 sample_app = make_app(text("node.help_sample"))
@@ -52,7 +52,6 @@ def init(
 ) -> None:
     from clients.home import NodeHome, NodeSettings
     from clients.tables import TableSpec
-    from clients.tables import validate as validate_table
     from clients.tables.problems import refuse
     from federation.files import read_toml
     from privacy.errors import ConfigInvalid
@@ -68,8 +67,10 @@ def init(
         settings = msgspec.convert(plain, NodeSettings)
     except msgspec.ValidationError as problem:
         raise ConfigInvalid("name_invalid", name=name, problem=str(problem)) from None
-    with out.status(text("node.checking_table", file=spec.path)):
-        refuse(spec.path, list(validate_table(spec).problems))
+    report = _check_table(spec)
+    refuse(spec.path, list(report.problems))
+    for note in report.notes:
+        out.print(escape(note.render()))
     created = NodeHome.create(home, settings)
     out.print(text("node.initialised", home=home, enrolment=created.enrolment_file))
     out.print(text("node.fingerprint", fingerprint=created.identity.public.fingerprint))
@@ -108,15 +109,29 @@ def _join(home: Path, federation: Path, other_coordinator: bool = False) -> None
 @app.command(help=text("node.help_validate"))
 def validate(home: HomeOption, as_json: JsonOption = False) -> None:
     from clients.home import NodeHome
-    from clients.tables import validate as validate_table
 
-    report = validate_table(NodeHome.open(home).settings.table)
+    report = _check_table(NodeHome.open(home).settings.table, quiet=as_json)
     if as_json:
         print_json(report)
     else:
         _show_report(report)
     if report.problems:
         raise typer.Exit(EXIT_INPUT)
+
+
+def _check_table(spec: TableSpec, quiet: bool = False) -> TableReport:
+    """The table's report; shows how far it has been read, except for a reader of JSON."""
+    from clients.tables import validate as validate_table
+
+    if quiet:
+        return validate_table(spec)
+    with out.status(text("node.checking_table", file=spec.path)) as shown:
+        return validate_table(
+            spec,
+            on_progress=lambda done, _: shown.update(
+                text("node.checking_rows", file=spec.path, rows=f"{done:,}")
+            ),
+        )
 
 
 def _show_report(report: TableReport) -> None:
@@ -136,6 +151,7 @@ def _show_report(report: TableReport) -> None:
     for label, count in counted.items():
         rows.add_row(label, f"{count:,}")
     out.print(rows)
+    out.print(text("node.spellings", respelled=f"{report.respelled:,}", collisions=f"{report.collisions:,}"))
     fields = Table(title=text("node.fields_title"))
     fields.add_column(text("node.column_field"))
     for column in ("missing", "not_numeric", "out_of_range"):
@@ -199,6 +215,20 @@ def status(home: HomeOption, as_json: JsonOption = False) -> None:
         names = [f"{name} ({key})" for name, key in value.items()] if isinstance(value, dict) else value
         shown = ", ".join(names) if isinstance(names, list) else names
         out.print(f"{text(f'node.status_{key}')}: {shown or '-'}")
+
+
+@app.command(help=text("node.help_explain"))
+def explain(
+    job: Path,
+    home: HomeOption,
+    rows: Annotated[int | None, typer.Option(min=1, help=text("node.option_explain_rows"))] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from clients.explain import explain as plan_of_node
+    from clients.home import NodeHome
+    from federation.group_explain import show
+
+    show([plan_of_node(NodeHome.open(home), job, rows)], as_json)
 
 
 @app.command(help=text("node.help_compare"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -13,32 +14,54 @@ from sklearn.model_selection import train_test_split
 
 from clients.home import NodeHome
 from clients.tables import CustomerTable, load
+from clients.vault import Shelf
 from federation.clusters import KMeansOptions
-from federation.jobs import Job, PartyRole, RiskPlan
+from federation.jobs import Job, PartyRole, RiskPlan, Stage
 from federation.roles import View
 from federation.trees import BoostingOptions
 from privacy.errors import ConfigInvalid
 from privacy.paillier_secret import SecretKey
+from privacy.parallel import Workers
 from privacy.parameters import MINIMUM_KEY_BITS
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 PAILLIER_RECORD: Final = "paillier"
+UNFINISHED: Final = "unfinished/"
+"""Records under this prefix are what a rerun of a job may go on from."""
 
 
 class ParallelDecryptor:
-    """The secret key as a role sees it, on all cores of this party."""
+    """The secret key as a role sees it, on the cores that this party gives to a job.
 
-    def __init__(self, key: SecretKey) -> None:
-        self._key = key
-        self._jobs = os.cpu_count() or 1
+    Masks for the next list to encrypt are made while the role waits for others. Close it: no thread, and no
+    process that remembers the key, stays.
+    """
+
+    def __init__(self, key: SecretKey, workers: Workers) -> None:
+        self._key, self._workers = key, workers
+        self._pool = key.mask_pool(workers)
+        self._lists = 0
+
+    def expect(self, lists: int) -> ParallelDecryptor:
+        """Prepare for so many lists to encrypt, each about as long as the one before. Returns itself."""
+        self._lists = lists
+        return self
 
     def encrypt(self, plaintexts: list[int]) -> list[mpz]:
-        return self._key.encrypt(plaintexts, n_jobs=self._jobs)
+        ciphertexts = self._pool.encrypt(plaintexts)
+        self._lists -= 1
+        if self._lists > 0:
+            self._pool.refill(len(plaintexts))
+        return ciphertexts
 
     def decrypt(self, ciphertexts: list[mpz]) -> list[int]:
-        return self._key.decrypt(ciphertexts, n_jobs=self._jobs)
+        return self._key.decrypt(ciphertexts, self._workers)
+
+    def close(self) -> None:
+        self._pool.close()
+        self._workers.release()
 
 
 @dataclass(slots=True)
@@ -55,15 +78,30 @@ class Artefacts:
 class StageContext:
     """What the stages of one party share in one session. Records go into the vault under `job/<session>/`."""
 
-    def __init__(self, home: NodeHome, job: Job, session: str) -> None:
+    def __init__(
+        self,
+        home: NodeHome,
+        job: Job,
+        session: str,
+        on_loading: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """on_loading: told rows read and rows in all (0: unknown) while the table is read."""
         self.home = home
         self.job = job
+        self._on_loading = on_loading
         self.plan = job.plan_of(home.settings.name)
         self.is_label_holder = self.plan.role is PartyRole.LABEL_HOLDER
         self.kept = Artefacts()
+        self._closing = ExitStack()
         self.results = home.results / f"{job.name}-{session[:8]}"
         """Where this party's own people find the outcome."""
         self._prefix = f"job/{session}/"
+
+    @property
+    def workers(self) -> Workers:
+        """The cores this node's owner gives to a job."""
+        settings = self.home.settings
+        return Workers(settings.n_jobs, settings.parallel_backend)
 
     @property
     def k_min(self) -> int:
@@ -81,15 +119,33 @@ class StageContext:
         spec = self.home.settings.table
         if with_label and spec.label_column is None:
             raise ConfigInvalid("label_not_registered", file=spec.path)
-        return load(spec, self.job.purpose, self.fields, with_label=with_label)
+        return load(
+            spec,
+            self.job.purpose,
+            self.fields,
+            with_label=with_label,
+            id_format=self.job.match.id_format,
+            on_progress=self._on_loading,
+        )
 
     @cached_property
     def key(self) -> SecretKey:
         """The job's Paillier key, made at the label holder when it is first needed; it stays in this vault."""
         bits = self.job.security.key_bits
-        key = SecretKey.generate(bits, testing_only=bits < MINIMUM_KEY_BITS)
+        key = SecretKey.generate(bits, alpha=self.job.alpha_keys, testing_only=bits < MINIMUM_KEY_BITS)
         self.keep(PAILLIER_RECORD, key.to_bytes())
         return key
+
+    @cached_property
+    def decryptor(self) -> ParallelDecryptor:
+        """The job's key as roles see it."""
+        decryptor = ParallelDecryptor(self.key, self.workers)
+        self._closing.callback(decryptor.close)
+        return decryptor
+
+    def close(self) -> None:
+        """End what works in the background for this session."""
+        self._closing.close()
 
     def aligned(self, fields: tuple[str, ...]) -> View:
         """The named fields of the matched rows, in aligned order."""
@@ -101,6 +157,14 @@ class StageContext:
         if self.table.label is None:
             raise ConfigInvalid("label_not_registered", file=self.table.file)
         return self.table.label[self.kept.rows]
+
+    def shelf(self, stage: Stage) -> Shelf:
+        """What a rerun of this job may go on from in one stage."""
+        return Shelf(self.home.vault, f"{UNFINISHED}{self.job.digest}/{stage.value}/")
+
+    def forget_unfinished(self) -> None:
+        """The job is done: nothing of it will be run again."""
+        self.home.vault.remove(f"{UNFINISHED}{self.job.digest}/")
 
     def keep(self, name: str, data: bytes) -> None:
         """Store a record of this job in the vault."""

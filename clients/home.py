@@ -17,6 +17,7 @@ from federation.files import read_toml
 from federation.jobs import Name
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
+from privacy.parallel import DEFAULT_BACKEND
 from privacy.sealing import Identity
 
 IDENTITY_RECORD: Final = "identity"
@@ -31,6 +32,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in the home). allow_testing_profile: accept jobs with breakable test keys. approved_code: digests of code that
     this node's owner approved besides the installed one. accept_distance_disclosure: take part in segmentation as
     a partner, which lets the label holder reconstruct this node's segment fields up to a rotation.
+    n_jobs: cores that a job may use (0: all); parallel_backend: joblib's name for where long work runs, "loky" for
+    this machine's processes, or what a cluster of this party registers ("dask", "ray").
     """
 
     name: Name
@@ -39,6 +42,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_testing_profile: bool = False
     approved_code: tuple[str, ...] = ()
     accept_distance_disclosure: bool = False
+    n_jobs: int = 0
+    parallel_backend: str = DEFAULT_BACKEND
 
 
 class NodeHome:

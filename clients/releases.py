@@ -34,8 +34,8 @@ _QUALITY_DECIMALS_SMALL_CLASS: Final = 2
 _RATE_DECIMALS: Final = 3
 
 
-def match_release(context: StageContext) -> MatchRelease:
-    """How the table shrank to the matched rows."""
+def match_release(context: StageContext, matched: int) -> MatchRelease:
+    """How the table shrank to the `matched` rows."""
     first, *excluded, last = context.table.funnel
     # Every reason is listed, whether it excluded anybody or not: a missing one would say "nobody".
     found = dict.fromkeys(EXCLUSION_REASONS, 0) | {step.reason: step.rows for step in excluded}
@@ -44,7 +44,7 @@ def match_release(context: StageContext) -> MatchRelease:
     funnel = tuple(
         (reason, None if hide else rows) for (reason, rows), hide in zip(found.items(), hidden, strict=True)
     )
-    return MatchRelease(rows=first.rows, eligible=last.rows, matched=len(context.kept.rows), funnel=funnel)
+    return MatchRelease(rows=first.rows, eligible=last.rows, matched=matched, funnel=funnel)
 
 
 def profile(context: StageContext, found: Clustering) -> SegmentProfile:
@@ -121,10 +121,10 @@ def _default_rate(context: StageContext) -> tuple[float | None, ...]:
 
 
 def write_customers(context: StageContext, scores: Floats | None = None, alone: Floats | None = None) -> None:
-    """`results/<job>-<session>/customers.csv` in the label holder's home: its own customers' segments and scores."""
+    """`results/<job>-<session>/customers.csv` in this party's home: its own customers, their segments and scores."""
     kept, table = context.kept, context.table
-    identifiers = np.array(table.identifiers, dtype=object)
-    result = pd.DataFrame({"identifier": identifiers[kept.rows], "row": table.rows[kept.rows]})
+    identifiers = np.strings.decode(table.own_identifiers[kept.rows], "utf-8")
+    result = pd.DataFrame({"identifier": identifiers, "row": table.rows[kept.rows]})
     if kept.segments is not None:
         result["segment"] = kept.segments
     if scores is not None and alone is not None:

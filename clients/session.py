@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import resource
 import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
-from clients.context import StageContext, forget_keys
+from clients.context import UNFINISHED, StageContext, forget_keys
 from clients.home import NodeHome
 from clients.stages import PartyStage, build_stage
 from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
 from federation.messages import COORDINATOR, Outgoing
+from federation.roles import RERUN_SECONDS, Progress
 from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
 from privacy.errors import (
@@ -110,9 +112,10 @@ class PartySession:
             self._job.digest,
         )
         forget_keys(home)
+        home.vault.remove_older(UNFINISHED, RERUN_SECONDS)
         self._transport = connect(offer)
         self._inbox = _Inbox(self._transport)
-        self._context = StageContext(home, self._job, offer.session)
+        self._context = StageContext(home, self._job, offer.session, self._note_loading)
         self._number = 0
         self._stage: PartyStage | None = None
         self._stage_started = 0.0
@@ -149,6 +152,7 @@ class PartySession:
             self._report(failure)
             raise
         finally:
+            self._context.close()
             forget_keys(self._home)
             self._inbox.stop()
             self._transport.close()
@@ -160,6 +164,7 @@ class PartySession:
         if received.sender == COORDINATOR:
             match message:
                 case control.EndSession() if self._stage is None and self._number == len(self._job.stages):
+                    self._context.forget_unfinished()
                     return False
                 case control.Abort(texts=texts, code=code):
                     raise PeerFailed("aborted", problem=texts.get(current_language(), code))
@@ -211,7 +216,7 @@ class PartySession:
             return
         self._inbox.state = f"busy stage {self._number}"
         self._send(act(stage), self._number)
-        self._note_progress(stage)
+        self._note(stage.role.progress)
         if stage.role.result is None:
             return
         releases = stage.finish()
@@ -223,12 +228,16 @@ class PartySession:
             bytes_sent=dict(traffic.bytes_sent),
             bytes_received=dict(traffic.bytes_received),
             received=dict(traffic.received),
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
         self._send([Outgoing(COORDINATOR, finished)], self._number)
         self._stage = None
 
-    def _note_progress(self, stage: PartyStage) -> None:
-        progress, now = stage.role.progress, time.monotonic()
+    def _note_loading(self, done: int, total: int) -> None:
+        self._note(Progress(done, total, "align.load"))
+
+    def _note(self, progress: Progress) -> None:
+        now = time.monotonic()
         if now - self._noted < PROGRESS_SECONDS:
             return
         self._noted = now

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 
 from clients.context import (
-    ParallelDecryptor,
     StageContext,
     boosting_options,
     kmeans_options,
@@ -16,9 +15,9 @@ from clients.context import (
     split_rows,
 )
 from clients.releases import match_release, profile, risk_release, scores_alone, write_customers
-from federation import align, boosting, kmeans, scoring
+from federation import align, align_oprf, boosting, kmeans, scoring
 from federation.clusters import standardize
-from federation.jobs import Stage, encode_job
+from federation.jobs import MatchMode, Stage, encode_job
 from federation.messages import Message
 from federation.roles import Role, View
 from federation.session import ClusterRelease
@@ -38,13 +37,28 @@ class PartyStage(Protocol):
 class MatchStage:
     """`align` over the eligible rows' identifiers."""
 
-    role: align.LabelHolder | align.FeatureHolder
+    role: align.LabelHolder | align.FeatureHolder | align_oprf.LabelHolder | align_oprf.FeatureHolder
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
+        job, spec = context.job, context.home.settings.table
+        # A list of hashes matches only lists of the same hash.
+        kind = f"{spec.id_kind}/{job.match.id_format}"
+        if job.match.mode is MatchMode.OPRF:
+            experimental = align_oprf.LabelHolder if context.is_label_holder else align_oprf.FeatureHolder
+            self.role = experimental(job.roles, kind, context.table.identifiers, k_min=context.k_min)
+            return
         holder = align.LabelHolder if context.is_label_holder else align.FeatureHolder
-        kind = str(context.home.settings.table.id_kind)
-        self.role = holder(context.job.roles, kind, context.table.identifiers, k_min=context.k_min)
+        self.role = holder(
+            job.roles,
+            context.plan.name,
+            kind,
+            context.table.identifiers,
+            plan=job.match,
+            k_min=context.k_min,
+            store=context.shelf(Stage.MATCH),
+            workers=context.workers,
+        )
 
     def finish(self) -> list[Message]:
         aligned, context = self.role.result, self._context
@@ -54,7 +68,9 @@ class MatchStage:
         context.keep("job", encode_job(context.job))
         handle = {"rows": aligned.rows.tobytes(), "subject_refs": aligned.subject_refs.tobytes()}
         context.keep("handle", msgspec.msgpack.encode(handle))
-        return [match_release(context)]
+        if len(context.job.stages) == 1 and len(aligned.rows):
+            write_customers(context)
+        return [match_release(context, aligned.size)]
 
 
 class SegmentsStage:
@@ -71,13 +87,19 @@ class SegmentsStage:
             self.role = kmeans.LabelHolder(
                 job.roles,
                 standardized,
-                decryptor=ParallelDecryptor(context.key),
+                decryptor=context.decryptor,
                 public_key=context.key.public,
                 options=options,
                 profile=job.security,
             )
         else:
-            self.role = kmeans.FeatureHolder(job.roles, standardized, options=options, profile=job.security)
+            self.role = kmeans.FeatureHolder(
+                job.roles,
+                standardized,
+                options=options,
+                profile=job.security,
+                alpha_keys=job.alpha_keys,
+            )
 
     def finish(self) -> list[Message]:
         found, context = self.role.result, self._context
@@ -118,11 +140,18 @@ class RiskStage:
                 label,
                 context.kept.train_rows,
                 options,
-                decryptor=ParallelDecryptor(context.key),
+                decryptor=context.decryptor.expect(options.trees - options.first_tree_local),
                 public_key=context.key.public,
             )
         else:
-            self.role = boosting.FeatureHolder(job.roles, view, options, job.security.key_bits)
+            self.role = boosting.FeatureHolder(
+                job.roles,
+                view,
+                options,
+                job.security.key_bits,
+                alpha_keys=job.alpha_keys,
+                workers=context.workers,
+            )
 
     def finish(self) -> list[Message]:
         model, context = self.role.result, self._context

@@ -46,6 +46,22 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+class Shelf:
+    """A vault's records under one prefix: what a protocol role keeps for a rerun (`federation.roles.Store`)."""
+
+    def __init__(self, vault: Vault, prefix: str) -> None:
+        self._vault, self._prefix = vault, prefix
+
+    def get(self, name: str) -> bytes | None:
+        return self._vault.get(self._prefix + name)
+
+    def put(self, name: str, data: bytes) -> None:
+        self._vault.put(self._prefix + name, data)
+
+    def clear(self) -> None:
+        self._vault.remove(self._prefix)
+
+
 class Vault:
     """Sealed records by name. `url` is a SQLAlchemy URL; the default is `vault.sqlite` in the node's folder."""
 
@@ -100,6 +116,13 @@ class Vault:
         """Forget every record whose name begins with `prefix`."""
         with Session(self._engine) as session, session.begin():
             session.execute(delete(_Sealed).where(_Sealed.name.startswith(prefix, autoescape=True)))
+
+    def remove_older(self, prefix: str, seconds: float) -> None:
+        """Forget the records under `prefix` that were written longer ago."""
+        limit = _now() - datetime.timedelta(seconds=seconds)
+        old = _Sealed.name.startswith(prefix, autoescape=True) & (_Sealed.written < limit)
+        with Session(self._engine) as session, session.begin():
+            session.execute(delete(_Sealed).where(old))
 
     def use_session(self, session_name: str) -> None:
         """Mark a session as used. Raises `UnexpectedMessage` when it was used before: a replay."""

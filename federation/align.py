@@ -1,116 +1,95 @@
-"""ID matching `align`, keyed and server-aided.
+"""ID matching `align`, server-aided: with a shared key (`keyed`) or by a circle of secrets (`ecdh`).
 
 Parties. Label holder L and feature holders F1..Fm hold normalised identifiers; the coordinator C joins.
-Rounds. L makes a fresh key K and sends it to every F (party-to-party messages are sealed, C never has it).
-Every party sends C its tokens, sorted. C intersects all lists and tells each party which positions of its own
-list matched, in the order of the shared tokens: the rows of all parties are then aligned. Every F sends L,
-sealed, a keyed digest of its rows' references in order; L has a result only when all equal its own.
-What each party learns. L, F: which of their own rows all parties share, and so the overlap's size. L also:
-whether each F has the same subjects in the same order. C: the size of each list and the overlap of every
-group of parties (it compares tokens, so it can compute these), no identifier. A run below `k_min` shared
-subjects is refused at C and at every party, without the number.
-Source. Kamara, Mohassel, Raykova, Sadeghian 2014, "Scaling Private Set Intersection to Billion-Element Sets",
-section 3.
-Deviations. HMAC-SHA256 as the PRF; the tokens' sorted order serves as the random permutation; results are
-positions, not tokens. C is semi-honest and colludes with no party: C together with one party could enumerate
-identifiers. The digests are ours. They catch a C that pairs different subjects, or orders them differently at
-two parties. They do not catch a C that tells all parties the same chosen subset of what they share, nor a
-party that sends tokens of people it does not have.
-Cost. About 1 us per identifier and 16 bytes sent; C: a sorted join, O(n log n).
+Rounds. L makes a fresh key K and sends it to every F (party-to-party messages are sealed, C never has it). C gets
+a list of 128-bit tokens of every party, part by part: in `keyed` a pseudorandom function's values under K, from the
+party itself; in `ecdh` from the last of all parties, through which the list passes in a circle (`align_ring`), and K
+only names subjects. C joins the lists and tells each party which places of its own list are in the result, in the
+order of the tokens: where the result is what all parties share, their rows are then aligned. Every F sends L, sealed,
+a digest of its rows' references in order, keyed with K; L has a result only when all equal its own. Two kinds of jobs
+stop earlier: `size_only` after the size of the result, rounded down to a multiple of k_min, and a set expression
+(`members`) after each party knows its own members.
+What each party learns. L, F: which of their own rows are in the result, and so, when all parties share it, its
+    size. `keyed`: the order of magnitude of the longest list; `ecdh`: the length of every list. L also: whether each
+    F has the same subjects in the same order. C: the size of each list and of every combination of lists (it
+    compares tokens, so it can compute these), no identifier, no order of rows. A run below `k_min` subjects is
+    refused at C and at every party, without the number; so is a result that would show a party, or leave out by a
+    difference, fewer than `k_min` of its rows.
+Source. `keyed`: Kamara, Mohassel, Raykova, Sadeghian 2014, "Scaling Private Set Intersection to Billion-Element
+    Sets", section 3. `ecdh`: see `align_ring`.
+Deviations. `keyed`: AES-256-CMAC as the PRF; the tokens' sorted order serves as the random permutation. Results are
+    places, not tokens. The digests are ours. They catch a C that pairs different subjects, or orders them differently
+    at two parties. They do not catch a C that tells all parties the same chosen subset of what they share, nor a
+    party that sends tokens of people it does not have.
+Collusion. `keyed`: C together with one party could enumerate identifiers, for that party has K. `ecdh`: only all
+    parties together could; a party alone can ask about identifiers only by putting them on its list.
+Resumable. A rerun of the same job goes on from what the stores hold: K and the secrets at the parties, received
+    parts at C. A party whose list has changed since is asked anew. Whoever runs the roles empties the stores when the
+    job is done: until then C can link attempts at it.
+Cost. `keyed`: under 0.2 us per identifier and 16 bytes sent. `ecdh`: one mapping and one multiplication per own
+    identifier and one multiplication for every identifier of every other party (about 35 us each); 32 bytes per hop.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
 
+from federation.align_coordinator import CircleCoordinator, KeyedCoordinator, Overlap
+from federation.align_lists import MAX_IDENTIFIERS, Integers, KeyedList, OwnList, References
+from federation.align_messages import (
+    DIGEST_BYTES,
+    MESSAGES,
+    BlindingId,
+    CircleList,
+    CirclePart,
+    Matched,
+    MatchingKey,
+    OverlapSize,
+    PartWanted,
+    Points,
+    RowCheck,
+    TokenList,
+    TokenPart,
+    disclosures_of,
+)
+from federation.align_ring import Ring
+from federation.jobs import MatchMode, MatchPlan
 from federation.messages import COORDINATOR, Array, Message, Outgoing
-from federation.roles import Disclosure, Disclosures, Parties, Progress, expect
+from federation.roles import MemoryStore, Parties, Progress, Store, expect
 from privacy import matching
-from privacy.errors import CohortTooSmall, MessageInvalid
+from privacy.errors import CohortTooSmall, CryptoError, MessageInvalid
+from privacy.identifiers import Identifiers
+from privacy.parallel import ALONE, Workers
 from privacy.parameters import TOKEN_BYTES
 
-MAX_IDENTIFIERS: Final = 50_000_000
-"""Largest list of one party; the coordinator refuses a longer one before it looks inside."""
+__all__ = [
+    "MAX_IDENTIFIERS", "MESSAGES", "AlignedRows", "BlindingId", "CircleCoordinator", "CircleList", "CirclePart",
+    "FeatureHolder", "KeyedCoordinator", "LabelHolder", "Matched", "MatchingKey", "Overlap", "OverlapSize",
+    "PartWanted", "Points", "RowCheck", "TokenList", "TokenPart", "checked_positions", "disclosures_of", "row_digest",
+]  # fmt: skip
 
-CHECK_BYTES: Final = hashlib.sha256().digest_size
-# A token's input begins with its kind, which is neither empty nor holds a zero byte: no check equals a token.
 _CHECK_LABEL: Final = b"\x00silhouette align check v1\x00"
-
-DISCLOSES: Final = Disclosures(
-    protocol="align",
-    label_holder=(
-        Disclosure("own_matches", ("align.matched/1",), per_row=True),
-        Disclosure("rows_agree", ("align.check/1",)),
-    ),
-    feature_holder=(
-        Disclosure("project_key", ("align.key/1",)),
-        Disclosure("own_matches", ("align.matched/1",), per_row=True),
-    ),
-    coordinator=(Disclosure("sizes_and_overlap", ("align.tokens/1",), per_row=True),),
-)
-
-
-class MatchingKey(Message, frozen=True, tag="align.key/1"):
-    """L -> F: the project's key (32 bytes) and the kind of identifier it is for."""
-
-    kind: str
-    key: bytes
-
-    def __repr__(self) -> str:
-        return "MatchingKey(...)"  # the key must not reach a log or a traceback
-
-
-class TokenList(Message, frozen=True, tag="align.tokens/1"):
-    """Party -> C: its tokens, sorted, `TOKEN_BYTES` each."""
-
-    tokens: bytes
-
-
-class Matched(Message, frozen=True, tag="align.matched/1"):
-    """C -> party: positions in the party's own token list that all parties share.
-
-    positions: (overlap,) uint32, strictly increasing; the i-th of all parties is the same subject.
-    """
-
-    positions: Array
-
-
-class RowCheck(Message, frozen=True, tag="align.check/1"):
-    """F -> L: `row_digest` of the sender's aligned rows, `CHECK_BYTES` long."""
-
-    digest: bytes
-
-
-MESSAGES: Final = (MatchingKey, TokenList, Matched, RowCheck)
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedRows:
-    """A party's result. rows: (size,) int64, its own row of each shared subject, in the common order.
+    """A party's result. rows: own rows in the result, int64; the same subjects in the same order at all parties
+    where the result is what all share. size: their number; with `size_only` there are no rows, and it is rounded.
 
-    subject_refs: (size, 16) uint8, this project's reference per subject; the same at all parties.
+    subject_refs: (rows, 16) uint8, this project's reference per subject; the same at all parties.
     """
 
-    rows: np.ndarray[Any, np.dtype[np.int64]]
+    rows: Integers
     size: int
-    subject_refs: np.ndarray[Any, np.dtype[np.uint8]]
+    subject_refs: References
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """The coordinator's result: identifiers each party brought, and subjects all of them share."""
-
-    sizes: dict[str, int]
-    overlap: int
-
-
-def row_digest(key: bytes, subject_refs: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+def row_digest(key: bytes, subject_refs: References) -> bytes:
     """HMAC-SHA256 under the project's key of all references in order: equal rows at two parties, equal digests.
 
     subject_refs: (size, 16) uint8. Neither the key nor a reference is known to the coordinator.
@@ -119,100 +98,179 @@ def row_digest(key: bytes, subject_refs: np.ndarray[Any, np.dtype[np.uint8]]) ->
 
 
 class _Holder:
-    """What L and F do alike once they have the key."""
+    """What L and F do alike."""
+
+    name: str
 
     def __init__(
-        self, parties: Parties, kind: str, identifiers: Sequence[str | bytes], *, k_min: int
+        self,
+        parties: Parties,
+        own: str,
+        kind: str,
+        identifiers: Identifiers,
+        *,
+        plan: MatchPlan,
+        k_min: int,
+        store: Store | None = None,
+        workers: Workers = ALONE,
     ) -> None:
-        self.progress = Progress(total=2, step="align.match")
-        self._parties = parties
-        self._kind = kind
-        self._identifiers: Sequence[str | bytes] = identifiers
-        self._k_min = k_min
+        """own: this party's name; kind: of identifier, "phone"; identifiers: canonical, distinct, one per own row;
+        store: where a rerun of the same job finds what is left of this one (default: nowhere)."""
+        self.result: AlignedRows | None = None
+        self._parties, self._own, self._kind = parties, own, kind
+        self._identifiers, self._plan, self._k_min = identifiers, plan, k_min
+        self._store = MemoryStore() if store is None else store
+        self._workers = workers
         self._key = b""
-        self._blinded: matching.Blinded | None = None
-        self._result: AlignedRows | None = None
+        self._list: OwnList | None = None
+        self._early: list[tuple[str, BlindingId]] = []
+        self._positions: list[Integers] = []
+        self._pieces = 0
 
     @property
-    def result(self) -> AlignedRows | None:
-        """The aligned rows, or None while the protocol is running."""
-        return self._result
+    def progress(self) -> Progress:
+        """Of the own list; the join after it is the coordinator's."""
+        if self.result is not None or self._list is None:
+            return Progress(int(self.result is not None), 1, "align.match")
+        return self._list.progress
 
-    def _send_tokens(self, key: bytes) -> Outgoing:
+    def receive(self, sender: str, message: Message) -> list[Outgoing]:
+        match message:
+            case Matched():
+                self._take_matches(sender, message)
+                return self._close() if len(self._positions) == message.pieces else []
+            case OverlapSize():
+                self._take_size(sender, message)
+                return []
+            case BlindingId() if self._list is None:
+                # Another party may have the key, and say hello, before we have it.
+                fresh = sender not in [self._own, *(name for name, _ in self._early)]
+                in_turn = self._plan.mode is MatchMode.ECDH and sender in self._parties.all and fresh
+                expect(in_turn, self.name, message, sender)
+                self._early.append((sender, message))
+                return []
+            case _:
+                in_turn = self._list is not None and self.result is None and not self._positions
+                expect(in_turn, self.name, message, sender)
+                return cast(OwnList, self._list).receive(sender, message)
+
+    def _begin(self, key: bytes) -> list[Outgoing]:
+        """The key is here: the own list can go."""
         if len(self._identifiers) < self._k_min:
             raise CohortTooSmall("align_list_small", k_min=self._k_min)
+        if len(key) != matching.KEY_BYTES:
+            raise CryptoError("align_key_length", expected=matching.KEY_BYTES)
         self._key = key
-        self._blinded = matching.blind(key, self._kind, self._identifiers)
-        self._identifiers = ()
-        self.progress.done = 1
-        return Outgoing(COORDINATOR, TokenList(tokens=matching.dump_tokens(self._blinded.tokens)))
+        identifiers, self._identifiers = self._identifiers, np.empty(0, dtype="S1")
+        if self._plan.mode is MatchMode.KEYED:
+            self._list = KeyedList(key, self._kind, identifiers)
+        else:
+            self._list = Ring(
+                self._own, self._parties.all, key, self._kind, identifiers, self._store,
+                most=MAX_IDENTIFIERS, workers=self._workers,
+            )  # fmt: skip
+        sent = self._list.open()
+        for sender, message in self._early:
+            sent += self._list.receive(sender, message)
+        return sent
 
-    def _take_matches(self, sender: str, message: Message, role: str) -> tuple[AlignedRows, bytes]:
-        """The aligned rows and their digest."""
-        blinded = self._blinded
-        in_turn = isinstance(message, Matched) and sender == COORDINATOR and blinded is not None
-        expect(in_turn, role, message, sender)
-        blinded = cast(matching.Blinded, blinded)
-        positions = _checked_positions(cast(Matched, message).positions, len(blinded.tokens))
-        if len(positions) < self._k_min:
+    def _take_matches(self, sender: str, message: Matched) -> None:
+        in_turn = sender == COORDINATOR and self._list is not None and not self._plan.size_only
+        is_complete = bool(self._pieces) and len(self._positions) == self._pieces
+        in_turn = in_turn and self.result is None and not is_complete
+        expect(in_turn, self.name, message, sender)
+        own = cast(OwnList, self._list)
+        self._pieces = self._pieces or message.pieces
+        expected = (self._pieces, len(self._positions))
+        if message.pieces < 1 or (message.pieces, message.piece) != expected:
+            raise MessageInvalid("align_parts_invalid")
+        self._positions.append(checked_positions(message.positions, len(own), rising=own.is_sorted))
+
+    def _aligned(self) -> AlignedRows:
+        """The rows of all matched positions. Raises `CohortTooSmall`."""
+        own, positions = cast(OwnList, self._list), np.concatenate(self._positions)
+        _check_distinct(positions, len(own), rising=own.is_sorted)
+        # A party outside a set expression's result has no members in it, and may know.
+        if len(positions) < self._k_min and (len(positions) or not self._plan.members):
             raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
-        references = matching.subject_refs(self._key, blinded.tokens[positions])
-        self._blinded = None
-        rows = AlignedRows(blinded.rows[positions], len(positions), references)
-        return rows, row_digest(self._key, references)
+        rows, references = own.found(positions)
+        return AlignedRows(rows, len(rows), references)
+
+    def _take_size(self, sender: str, message: OverlapSize) -> None:
+        in_turn = sender == COORDINATOR and self._list is not None and self.result is None
+        expect(in_turn and self._plan.size_only, self.name, message, sender)
+        if message.size < self._k_min:
+            raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+        nothing = np.empty((0, TOKEN_BYTES), dtype=np.uint8)
+        self._finish(AlignedRows(np.empty(0, dtype=np.int64), message.size, nothing))
+
+    def _close(self) -> list[Outgoing]:
+        """All matches are here."""
+        raise NotImplementedError
 
     def _finish(self, rows: AlignedRows) -> None:
-        self._result = rows
-        self.progress.done = self.progress.total
+        self.result, self._list = rows, None
 
 
 class LabelHolder(_Holder):
     """Starts the matching: makes the key and shares it with the partners; compares their rows with its own.
 
-    identifiers: normalised, distinct, one per own row. Raises `CohortTooSmall` when it has fewer than
-    `k_min`, `MessageInvalid` when a partner has other rows than its own.
+    Raises `CohortTooSmall` when it has fewer than `k_min` identifiers, `MessageInvalid` when a partner has other
+    rows than its own.
     """
 
-    def __init__(
-        self, parties: Parties, kind: str, identifiers: Sequence[str | bytes], *, k_min: int
-    ) -> None:
-        super().__init__(parties, kind, identifiers, k_min=k_min)
-        self._own: tuple[AlignedRows, bytes] | None = None
+    name = "align.LabelHolder"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._own_rows: AlignedRows | None = None
         self._checks: dict[str, bytes] = {}
 
     def start(self) -> list[Outgoing]:
-        key = matching.new_key()
-        tokens = self._send_tokens(key)
+        key = self._store.get("key")
+        if key is None:
+            key = matching.new_key()
+            self._store.put("key", key)
         message = MatchingKey(kind=self._kind, key=key)
-        return [*(Outgoing(name, message) for name in self._parties.feature_holders), tokens]
+        begun = self._begin(key)
+        return [*(Outgoing(name, message) for name in self._parties.feature_holders), *begun]
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
         if isinstance(message, RowCheck):
             self._take_check(sender, message)
-        else:
-            self._own = self._take_matches(sender, message, "label holder")
-        self._compare()
-        return []
+            return []
+        return super().receive(sender, message)
 
     def _take_check(self, sender: str, message: RowCheck) -> None:
         # A partner may have its matches, and so send its check, before this party's matches arrive.
-        started = self._blinded is not None or self._own is not None
         in_turn = (
-            started
+            bool(self._key)
+            and not self._plan.size_only
+            and not self._plan.members
             and sender in self._parties.feature_holders
             and sender not in self._checks
-            and self._result is None
+            and self.result is None
         )
-        expect(in_turn, "label holder", message, sender)
-        if len(message.digest) != CHECK_BYTES:
-            raise MessageInvalid("align_check_length", party=sender, expected=CHECK_BYTES)
+        expect(in_turn, self.name, message, sender)
+        if len(message.digest) != DIGEST_BYTES:
+            raise MessageInvalid("align_check_length", party=sender, expected=DIGEST_BYTES)
         self._checks[sender] = message.digest
+        self._compare()
+
+    def _close(self) -> list[Outgoing]:
+        self._own_rows = self._aligned()
+        self._compare()
+        return []
 
     def _compare(self) -> None:
         """Take the own rows as the result once every partner has the same."""
-        if self._own is None:
+        rows = self._own_rows
+        if rows is None:
             return
-        rows, own = self._own
+        if self._plan.members:
+            self._finish(rows)
+            return
+        own = row_digest(self._key, rows.subject_refs)
         differ = [name for name, digest in self._checks.items() if not hmac.compare_digest(digest, own)]
         if differ:
             raise MessageInvalid("align_rows_differ", party=", ".join(sorted(differ)))
@@ -221,89 +279,47 @@ class LabelHolder(_Holder):
 
 
 class FeatureHolder(_Holder):
-    """Waits for the key, then sends its tokens, and in the end the digest of its rows.
+    """Waits for the key, then takes part, and in the end sends the digest of its rows."""
 
-    Arguments as for `LabelHolder`.
-    """
+    name = "align.FeatureHolder"
 
     def start(self) -> list[Outgoing]:
         return []
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
-        if isinstance(message, MatchingKey):
-            return [self._take_key(sender, message)]
-        rows, digest = self._take_matches(sender, message, "feature holder")
-        self._finish(rows)
-        return [Outgoing(self._parties.label_holder, RowCheck(digest=digest))]
-
-    def _take_key(self, sender: str, message: MatchingKey) -> Outgoing:
-        expect(
-            sender == self._parties.label_holder and self._blinded is None and self._result is None,
-            "feature holder",
-            message,
-            sender,
-        )
+        if not isinstance(message, MatchingKey):
+            return super().receive(sender, message)
+        in_turn = sender == self._parties.label_holder and not self._key and self.result is None
+        expect(in_turn, self.name, message, sender)
         if message.kind != self._kind:
             raise MessageInvalid("align_kind_differs", party=sender)
-        return self._send_tokens(message.key)
+        return self._begin(message.key)
 
-
-class Coordinator:
-    """Joins the parties' token lists. Raises `CohortTooSmall` when fewer than `k_min` subjects are shared."""
-
-    def __init__(self, parties: Parties, *, k_min: int, max_identifiers: int = MAX_IDENTIFIERS) -> None:
-        self.progress = Progress(total=len(parties.all), step="align.match")
-        self._parties = parties
-        self._k_min = k_min
-        self._max_identifiers = max_identifiers
-        self._tokens: dict[str, matching.Tokens] = {}
-        self._result: Overlap | None = None
-
-    @property
-    def result(self) -> Overlap | None:
-        """Sizes and overlap, or None while lists are missing."""
-        return self._result
-
-    def start(self) -> list[Outgoing]:
-        return []
-
-    def receive(self, sender: str, message: Message) -> list[Outgoing]:
-        in_turn = (
-            isinstance(message, TokenList)
-            and sender in self._parties.all
-            and sender not in self._tokens
-            and self._result is None
-        )
-        expect(in_turn, "coordinator", message, sender)
-        data = cast(TokenList, message).tokens
-        if len(data) > self._max_identifiers * TOKEN_BYTES:
-            raise MessageInvalid("align_tokens_too_many", party=sender, limit=self._max_identifiers)
-        self._tokens[sender] = matching.load_tokens(data, sender)
-        self.progress.done = len(self._tokens)
-        if len(self._tokens) < len(self._parties.all):
+    def _close(self) -> list[Outgoing]:
+        rows = self._aligned()
+        self._finish(rows)
+        if self._plan.members:
             return []
-        lists = [self._tokens[name] for name in self._parties.all]
-        positions = matching.intersect(lists)
-        overlap = len(positions[0])
-        if overlap < self._k_min:
-            raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
-        self._result = Overlap({name: len(self._tokens[name]) for name in self._parties.all}, overlap)
-        self._tokens = {}
-        return [
-            Outgoing(name, Matched(positions=own.astype(np.uint32)))
-            for name, own in zip(self._parties.all, positions, strict=True)
-        ]
+        digest = row_digest(self._key, rows.subject_refs)
+        return [Outgoing(self._parties.label_holder, RowCheck(digest=digest))]
 
 
-def _checked_positions(positions: Array, n_tokens: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Positions as int64. Raises `MessageInvalid` unless they are distinct places of the list in the common
-    order."""
+def checked_positions(positions: Array, length: int, *, rising: bool) -> Integers:
+    """Places in a list of this length as int64, strictly `rising` or distinct. Raises `MessageInvalid`."""
     if positions.ndim != 1 or positions.dtype != np.uint32:
         raise MessageInvalid("align_positions_type")
     wide = positions.astype(np.int64)
-    if len(wide) and int(wide.max()) >= n_tokens:
+    if len(wide) and int(wide.max()) >= length:
         raise MessageInvalid("align_positions_outside")
-    if (np.diff(wide) <= 0).any():
-        # Every list is in token order, so shared tokens come at rising places; this also rules out repeats.
-        raise MessageInvalid("align_positions_order")
+    _check_distinct(wide, length, rising=rising)
     return wide
+
+
+def _check_distinct(positions: Integers, length: int, *, rising: bool) -> None:
+    if rising:
+        # The list is in token order, so shared tokens come at rising places.
+        repeats = bool((np.diff(positions) <= 0).any())
+    else:
+        repeats = bool((np.bincount(positions, minlength=length) > 1).any())
+    if repeats:
+        raise MessageInvalid("align_positions_order")

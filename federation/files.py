@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 import tomllib
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from federation.roles import RERUN_SECONDS
 from privacy.errors import ConfigInvalid
 
 _Record = TypeVar("_Record")
@@ -37,3 +40,31 @@ def read_toml(file: Path, kind: type[_Record]) -> _Record:
         raise ConfigInvalid("file_missing", file=file) from None
     except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ConfigInvalid("file_invalid", file=file, problem=str(problem)) from None
+
+
+class FolderStore:
+    """A folder of small files, readable by its owner only: what a role keeps for a rerun (`roles.Store`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, name: str) -> bytes | None:
+        file = self._folder / name
+        return file.read_bytes() if file.exists() else None
+
+    def put(self, name: str, data: bytes) -> None:
+        file = self._folder / name
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        replace_file(file, data)
+
+    def clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def forget_stale(folder: Path) -> None:
+    """Remove the stores in `folder` to which nothing was added for `RERUN_SECONDS`."""
+    limit = time.time() - RERUN_SECONDS
+    for store in folder.iterdir() if folder.is_dir() else ():
+        newest = max((entry.stat().st_mtime for entry in (store, *store.rglob("*"))), default=0.0)
+        if newest < limit:
+            shutil.rmtree(store, ignore_errors=True)

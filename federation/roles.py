@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from gmpy2 import mpz
@@ -54,6 +54,38 @@ class Decryptor(Protocol):
         ...
 
 
+RERUN_SECONDS: Final = 24 * 3600.0
+"""What an unfinished job left is forgotten after a day: then a rerun starts afresh, with new keys."""
+
+
+class Store(Protocol):
+    """Where a role keeps what a rerun of the same job may go on from. Names are relative, with slashes."""
+
+    def get(self, name: str) -> bytes | None: ...
+
+    def put(self, name: str, data: bytes) -> None: ...
+
+    def clear(self) -> None:
+        """Forget everything: the job is done. Called by whoever runs the roles, not by a role."""
+        ...
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """A store that ends with its process: for tests and notebooks."""
+
+    records: dict[str, bytes] = field(default_factory=dict)
+
+    def get(self, name: str) -> bytes | None:
+        return self.records.get(name)
+
+    def put(self, name: str, data: bytes) -> None:
+        self.records[name] = data
+
+    def clear(self) -> None:
+        self.records.clear()
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a role is: `done` of `total` steps (`total` may be a bound), and a key into the text catalogue."""
@@ -66,7 +98,8 @@ class Progress:
 class Role(Protocol):
     """One party's part in one protocol run."""
 
-    progress: Progress
+    @property
+    def progress(self) -> Progress: ...
 
     @property
     def result(self) -> Any:
@@ -140,10 +173,12 @@ __all__ = [
     "Decryptor",
     "Disclosure",
     "Disclosures",
+    "MemoryStore",
     "Parties",
     "Progress",
     "Rehearsal",
     "Role",
+    "Store",
     "View",
     "expect",
 ]

@@ -49,13 +49,17 @@ class StageProgress(Message, frozen=True, tag="session.stage_progress/1"):
 
 
 class StageFinished(Message, frozen=True, tag="session.stage_finished/1"):
-    """Party -> coordinator: the stage is done here. Traffic of the stage: bytes by peer, received messages by tag."""
+    """Party -> coordinator: the stage is done here. Traffic of the stage: bytes by peer, received messages by tag.
+
+    peak_memory_bytes: the most memory that the node's process has held so far.
+    """
 
     stage: int
     seconds: float
     bytes_sent: dict[str, int]
     bytes_received: dict[str, int]
     received: dict[str, int]
+    peak_memory_bytes: int
 
 
 class StageFailed(Message, frozen=True, tag="session.stage_failed/1"):

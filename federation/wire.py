@@ -12,13 +12,14 @@ from typing import Any, Final, Union
 import msgspec
 import numpy as np
 
-from federation import align, boosting, insight, kmeans, scoring, session
+from federation import align, align_oprf, boosting, insight, kmeans, scoring, session
 from federation.messages import ARRAY_TYPES, Message
 from privacy.errors import MessageInvalid
 
 TABLE: Final[tuple[type[Message], ...]] = (
     *session.MESSAGES,
     *align.MESSAGES,
+    *align_oprf.MESSAGES,
     *kmeans.MESSAGES,
     *insight.MESSAGES,
     *boosting.MESSAGES,

@@ -25,8 +25,10 @@ def main(grid: Grid, context: Context) -> None:
     node_ids = running.node_ids if running else {}
     relay = RelayAdmin(home.roster, home.relay_secret, secrets.token_hex(16))
     invitation = FlowerInvitation(grid, node_ids, record.job.deadlines)
+    home.forget_stale()
+    store = home.unfinished(record.job.digest)
     try:
-        driver = Driver(record.job, record, home.identity, home.roster, relay, invitation)
+        driver = Driver(record.job, record, home.identity, home.roster, relay, invitation, store)
     except SilhouetteError as error:
         record.fail(error)
     else:

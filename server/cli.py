@@ -93,9 +93,17 @@ def run(
     job: Path,
     home: Annotated[Path | None, typer.Option("--home", help=text("server.option_running_home"))] = None,
     into: Annotated[Path | None, typer.Option(help=text("server.option_into"))] = None,
+    explain: Annotated[bool, typer.Option("--explain", help=text("server.option_explain"))] = False,
+    rows: Annotated[int, typer.Option(min=1, help=text("server.option_explain_rows"))] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help=text("server.option_explain_json"))] = False,
 ) -> None:
+    from federation.group_explain import plan_job, show
+    from federation.jobfile import read_job_file
     from server.running import run_job
 
+    if explain:
+        show(plan_job(read_job_file(job).job, rows), as_json)
+        return
     _end_with(lambda: run_job(job, home, into, out))
 
 

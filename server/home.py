@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from federation.children import free_port
-from federation.files import replace_file, write_secret
+from federation.files import FolderStore, forget_stale, replace_file, write_secret
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
@@ -163,6 +163,14 @@ class CoordinatorHome:
     def job_folder(self, job_id: str) -> Path:
         """Where one job's record, events and released results are kept."""
         return self.folder / "jobs" / job_id
+
+    def unfinished(self, job_digest: str) -> FolderStore:
+        """Where the coordinator's roles keep what a rerun of the same job may go on from."""
+        return FolderStore(self.folder / "unfinished" / job_digest)
+
+    def forget_stale(self) -> None:
+        """Remove what jobs left that were not run again in time."""
+        forget_stale(self.folder / "unfinished")
 
     def write_running(self, running: Running | None) -> None:
         """Say that the coordinator serves, or (None) that it has stopped."""

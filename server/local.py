@@ -15,11 +15,11 @@ from typing import Any, Final
 import tomli_w
 
 from federation.children import Child, program, stop_all
+from federation.jobfile import JobFile, PartyEntry
 from federation.roster import Enrolment, from_json
 from privacy.errors import ConfigInvalid
 from privacy.parameters import MINIMUM_KEY_BITS
 from server.home import CoordinatorHome
-from server.jobfile import JobFile, PartyEntry
 
 START_SECONDS: Final = 90.0
 

@@ -20,7 +20,7 @@ from federation.frames import Endpoint, Received
 from federation.insight import SegmentProfile
 from federation.jobs import Job, Stage, encode_job
 from federation.messages import COORDINATOR, Outgoing
-from federation.roles import Role
+from federation.roles import Role, Store
 from federation.roster import Roster
 from federation.transport import SessionClosed, Transport
 from federation.wire import tag_of
@@ -62,8 +62,11 @@ class Driver:
         roster: Roster,
         relay: RelayControl,
         invitation: Invitation,
+        store: Store,
     ) -> None:
+        """store: what an earlier attempt at this job left for the coordinator's roles."""
         self._job = job
+        self._store = store
         self._record = record
         self._relay = relay
         self._invitation = invitation
@@ -78,6 +81,7 @@ class Driver:
         self._transport: Transport | None = None
         self._moved = time.monotonic()
         self._watched = 0.0
+        self._noted = 0.0
         self._outside = set(self._parties)
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
@@ -96,6 +100,7 @@ class Driver:
             self._abort(failure)
             raise
         else:
+            self._store.clear()
             self._record.finish(result)
             self._invitation.wait_closed()
         finally:
@@ -134,7 +139,7 @@ class Driver:
 
     def _run_stage(self, number: int, stage: Stage) -> _StageState:
         self._record.event("stage_started", stage=stage.value, number=number, of=len(self._job.stages))
-        state = _StageState(number, coordinator_role(stage, self._job), set(self._parties))
+        state = _StageState(number, coordinator_role(stage, self._job, self._store), set(self._parties))
         self._send(
             [Outgoing(party, control.StartStage(stage=number, name=stage.value)) for party in self._parties],
             number,
@@ -164,15 +169,26 @@ class Driver:
                     "bytes_sent": message.bytes_sent,
                     "bytes_received": message.bytes_received,
                     "received": message.received,
+                    "peak_memory_bytes": message.peak_memory_bytes,
                 }
             case _ if isinstance(message, RELEASES):
                 self._releases.setdefault(sender, {})[tag_of(message)] = msgspec.to_builtins(message)
             case _ if state.role is not None:
                 self._send(state.role.receive(sender, message), state.number)
+                self._note_progress(state.role)
             case _:
                 raise UnexpectedMessage(
                     "unexpected_message", role=COORDINATOR, message=tag_of(message), sender=sender
                 )
+
+    def _note_progress(self, role: Role) -> None:
+        """The coordinator's own progress, among the parties'."""
+        now = time.monotonic()
+        if now - self._noted < WATCH_SECONDS:
+            return
+        self._noted = now
+        done, total, step = role.progress.done, role.progress.total, role.progress.step
+        self._record.event("progress", party=COORDINATOR, done=done, total=total, step=step)
 
     def _send(self, outgoing: list[Outgoing], stage: int) -> None:
         assert self._transport is not None  # noqa: S101 (set before anything is sent)

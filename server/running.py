@@ -22,13 +22,13 @@ from rich.progress import (
 )
 
 from federation.children import program
+from federation.jobfile import JobFile, read_job_file
 from federation.jobs import Job
 from privacy.errors import ConfigInvalid, PeerDropped, PeerFailed
 from privacy.texts import catalogue, current_language, text
 from server.flower import FINISHED, FlowerControl, build_bundle
 from server.home import CoordinatorHome
 from server.invitation import RelayAdmin
-from server.jobfile import JobFile, read_job_file
 from server.local import LocalFederation
 from server.records import JobRecord, Outcome
 from server.report import build_report, print_report, write_report

@@ -219,7 +219,8 @@ class InProcessFederation:
         grid = LocalGrid({ids[name]: app_of(name, home) for name, home in self.nodes.items()})
         record = JobRecord.create(self.coordinator, job)
         invitation = FlowerInvitation(grid, ids, job.deadlines)
-        Driver(job, record, self.coordinator.identity, self.coordinator.roster, relay, invitation).run()
+        coordinator, store = self.coordinator, self.coordinator.unfinished(job.digest)
+        Driver(job, record, coordinator.identity, coordinator.roster, relay, invitation, store).run()
         grid.close()
         relay.stop()
         self.frames += relay.frames

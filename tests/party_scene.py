@@ -4,6 +4,7 @@ import queue
 
 import msgspec
 import numpy as np
+from matching_parties import as_identifiers
 
 from clients.home import NodeHome, NodeSettings
 from clients.session import PartySession
@@ -11,7 +12,7 @@ from clients.tables import FieldSpec, TableSpec
 from federation import align
 from federation import session as control
 from federation.frames import Endpoint
-from federation.jobs import Job, PartyPlan, PartyRole, encode_job
+from federation.jobs import Job, MatchMode, MatchPlan, PartyPlan, PartyRole, encode_job
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json
 from federation.transport import SessionClosed
@@ -27,6 +28,7 @@ CANARY = "13900000007"
 URL = "https://coordinator.example"
 COORDINATOR_KEYS = Identity.generate()
 PARTNER_KEYS = Identity.generate()
+KIND = "phone/plain"
 MATCHING_KEY = bytes(range(32))
 """What the label holder under test draws as the matching key, so that its partner here can know it beforehand."""
 
@@ -44,6 +46,7 @@ def match_job(own, other, own_is_holder=True, **changes):
         purpose="marketing",
         parties=(plan(own, first), plan(other, second)),
         profile="TESTING_ONLY",
+        match=MatchPlan(mode=MatchMode.KEYED),
     )
     return msgspec.structs.replace(job, **changes)
 
@@ -134,6 +137,7 @@ class Scene:
 
     def matches(self):
         """Let the coordinator and the partner bring the first stage to its end."""
+        self.says(1, align.PartWanted(parts=1, part=0))
         self.says(1, matched())
         self.says(1, row_check(), self.shop)
 
@@ -145,9 +149,9 @@ class Scene:
 
 def row_check(rows=ROWS):
     """What a partner with the same customers says about its first matched rows."""
-    tokens = matching.blind(MATCHING_KEY, "phone", PHONES).tokens[:rows]
+    tokens = matching.blind(MATCHING_KEY, KIND, as_identifiers(PHONES)).tokens[:rows]
     return align.RowCheck(digest=align.row_digest(MATCHING_KEY, matching.subject_refs(MATCHING_KEY, tokens)))
 
 
 def matched(rows=ROWS):
-    return align.Matched(positions=np.arange(rows, dtype=np.uint32))
+    return align.Matched(pieces=1, piece=0, positions=np.arange(rows, dtype=np.uint32))

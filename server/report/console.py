@@ -39,7 +39,8 @@ def _row(table: Table, *cells: str, style: str | None = None) -> None:
 
 
 def _match(report: dict[str, Any], w: Wording) -> Table:
-    table = _table(w("match.title"), w("party"), w("match.rows"), w("match.eligible"), w("match.matched"))
+    title = f"{w('match.title')}: {w('match.how.' + report['match']['mode'])}"
+    table = _table(title, w("party"), w("match.rows"), w("match.eligible"), w("match.matched"))
     for party, counts in report["match"]["parties"].items():
         _row(table, party, *(w.count(counts[name]) for name in ("rows", "eligible", "matched")))
     return table
@@ -82,4 +83,7 @@ def _traffic(report: dict[str, Any], w: Wording) -> Table:
             _row(table, w.stage(stage), w.seconds(duration), *counts)
     totals = [w.size(report["bytes"]["sent"][party]) for party in parties]
     _row(table, w("traffic.total"), w.seconds(seconds["total"]), *totals, style="bold")
+    _row(
+        table, w("traffic.memory"), "", *(w.size(report["peak_memory_bytes"].get(party)) for party in parties)
+    )
     return table

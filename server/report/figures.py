@@ -15,15 +15,14 @@ from typing import Any, Final
 
 import msgspec
 
-from federation import align, boosting, insight, kmeans, scoring, session
+from federation import align, align_oprf, boosting, insight, kmeans, scoring, session
 from federation.insight import SegmentProfile
-from federation.jobs import Job, PartyRole, Stage
+from federation.jobs import Job, MatchMode, PartyRole, Stage
 from federation.messages import COORDINATOR
 from federation.roles import Disclosure, Disclosures
 from federation.session import ClusterRelease, MatchRelease, RiskRelease
 
 PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
-    Stage.MATCH: (align.DISCLOSES, session.MATCH_RELEASES),
     Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
     Stage.RISK: (boosting.DISCLOSES,),
     Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
@@ -73,6 +72,7 @@ def build_report(
         "seconds": durations,
         "seconds_by_party": _by_stage(traffic, lambda counts: counts.get("seconds")),
         "bytes": _bytes(job, traffic),
+        "peak_memory_bytes": _peak_memory(traffic),
         "disclosures": _disclosures(job, traffic, releases),
         "undeclared": _undeclared(job, traffic),
     }
@@ -122,7 +122,8 @@ def _match(job: Job, releases: Releases) -> dict[str, Any]:
             "matched": release.get("matched"),
             "funnel": [[reason, rows] for reason, rows in release.get("funnel", ())],
         }
-    return {"matched": parties[job.roles.label_holder]["matched"], "parties": parties}
+    plan: dict[str, Any] = msgspec.to_builtins(job.match)
+    return {"matched": parties[job.roles.label_holder]["matched"], "parties": parties, **plan}
 
 
 def _segments(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,6 +262,15 @@ def _received(traffic: Traffic, party: str) -> dict[str, int] | None:
     return dict(total)
 
 
+def _peak_memory(traffic: Traffic) -> dict[str, int]:
+    """The most memory each party's node has held."""
+    peaks: dict[str, int] = {}
+    for parties in traffic.values():
+        for party, counts in parties.items():
+            peaks[party] = max(peaks.get(party, 0), counts.get("peak_memory_bytes", 0))
+    return peaks
+
+
 def _disclosures(job: Job, traffic: Traffic, releases: Releases) -> list[dict[str, Any]]:
     """What each party learned: the protocols' own lists, with the messages that really arrived.
 
@@ -307,9 +317,17 @@ def _declared(job: Job, role: str) -> list[tuple[str, Disclosure]]:
     return [
         (protocol.protocol, disclosure)
         for stage in job.stages
-        for protocol in PROTOCOLS[stage]
+        for protocol in _protocols(job, stage)
         for disclosure in _for_role(protocol, role)
     ]
+
+
+def _protocols(job: Job, stage: Stage) -> tuple[Disclosures, ...]:
+    """What runs in a stage of this job; how customers are matched is the job's choice."""
+    if stage is not Stage.MATCH:
+        return PROTOCOLS[stage]
+    oprf = job.match.mode is MatchMode.OPRF
+    return (align_oprf.DISCLOSES if oprf else align.disclosures_of(job.match), session.MATCH_RELEASES)
 
 
 def _released(releases: Releases) -> dict[str, int]:

@@ -16,8 +16,8 @@ import pytest
 from clients.sample import make_world, write_world
 from clients.sample.job import write_job
 from federation.children import program
+from federation.jobfile import JobFile, read_job_file
 from server.flower import FlowerControl, build_bundle
-from server.jobfile import JobFile, read_job_file
 from server.local import LocalFederation
 from server.records import JobRecord
 from server.running import SubmittedJob
@@ -139,11 +139,8 @@ def test_a_job_runs_and_the_coordinator_never_holds_the_secret_key(federation) -
         data = vault.get(keys[0]) if keys else None
         if data is None:
             return  # a partner's note came before the bank has made the key
-        primes = [
-            int.from_bytes(data[: len(data) // 2], "big"),
-            int.from_bytes(data[len(data) // 2 :], "big"),
-        ]
-        n = int(SecretKey.from_bytes(data).public.n)
+        secret = SecretKey.from_bytes(data).to_phe()
+        primes, n = [secret.p, secret.q], secret.public_key.n
         assert primes[0] * primes[1] == n
         size = (primes[0].bit_length() + 7) // 8
         wanted = [prime.to_bytes(size, order) for prime in primes for order in ("little", "big")]

@@ -1,4 +1,4 @@
-"""Alignment equals a plain join of the identifiers, and tokens equal the standard library's HMAC."""
+"""Matching equals a plain join of the identifiers, in every mode, and set expressions equal Python's sets."""
 
 import hashlib
 import hmac
@@ -8,56 +8,19 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matching_parties import as_identifiers, plan, rehearse
 
-from federation import align
+from federation import align, align_ring
+from federation.jobs import MatchMode
 from federation.messages import COORDINATOR
-from federation.roles import Parties, Rehearsal
 from privacy import matching
-from privacy.errors import ConfigInvalid, CryptoError, IdentifierInvalid
 
 KEY = bytes(range(32))
-
-
-def rehearse(lists, k_min=1):
-    """Align named identifier lists (the first is the label holder's); returns the results by name."""
-    names = list(lists)
-    parties = Parties(names[0], tuple(names[1:]))
-    roles = {COORDINATOR: align.Coordinator(parties, k_min=k_min)}
-    for name in names:
-        role = align.LabelHolder if name == names[0] else align.FeatureHolder
-        roles[name] = role(parties, "phone", lists[name], k_min=k_min)
-    return Rehearsal(roles).run()
-
-
-@given(st.binary(min_size=32, max_size=32), st.lists(st.text(max_size=30), unique=True, max_size=20))
-def test_tokens_are_truncated_hmac(key, identifiers):
-    blinded = matching.blind(key, "phone", identifiers)
-    own = [hmac.digest(key, b"phone\x00" + one.encode(), hashlib.sha256)[:16] for one in identifiers]
-    assert matching.dump_tokens(blinded.tokens) == b"".join(sorted(own))
-    assert [own[row] for row in blinded.rows] == sorted(own)
-
-
-def test_tokens_of_text_and_bytes_agree_and_kinds_differ():
-    text = matching.blind(KEY, "phone", ["13800000001", "张"])
-    raw = matching.blind(KEY, "phone", [b"13800000001", "张".encode()])
-    other = matching.blind(KEY, "card", ["13800000001", "张"])
-    assert text.tokens.tobytes() == raw.tokens.tobytes()
-    assert not set(text.tokens.tolist()) & set(other.tokens.tolist())
-
-
-def test_subject_refs_are_hmac_under_a_derived_key():
-    # HKDF (RFC 5869) with an empty salt, by hand: extract, then one block of expand.
-    extracted = hmac.digest(bytes(32), KEY, hashlib.sha256)
-    derived = hmac.digest(extracted, b"silhouette subject reference v1\x01", hashlib.sha256)
-    tokens = matching.blind(KEY, "phone", ["a", "b", "c"]).tokens
-    expected = b"".join(
-        hmac.digest(derived, tokens.tobytes()[at : at + 16], hashlib.sha256)[:16] for at in (0, 16, 32)
-    )
-    assert matching.subject_refs(KEY, tokens).tobytes() == expected
+MODES = (MatchMode.KEYED, MatchMode.ECDH)
 
 
 def test_the_row_digest_is_an_hmac_that_depends_on_key_rows_and_order():
-    references = matching.subject_refs(KEY, matching.blind(KEY, "phone", ["a", "b", "c"]).tokens)
+    references = matching.subject_refs(KEY, matching.blind(KEY, "phone", as_identifiers("abc")).tokens)
     digest = align.row_digest(KEY, references)
     label = b"\x00silhouette align check v1\x00"
     assert digest == hmac.digest(KEY, label + references.tobytes(), hashlib.sha256)
@@ -67,25 +30,10 @@ def test_the_row_digest_is_an_hmac_that_depends_on_key_rows_and_order():
     assert digest not in found
 
 
-@given(st.lists(st.sets(st.integers(0, 60)), min_size=1, max_size=4))
-def test_intersect_equals_sets(groups):
-    # Tokens that end in zero bytes: NumPy strips those from single elements.
-    def token(number):
-        return bytes([number // 8, 0, number % 8]) + bytes(13)
-
-    lists = [
-        np.frombuffer(b"".join(sorted(token(one) for one in group)), "S16") if group else np.zeros(0, "S16")
-        for group in groups
-    ]
-    shared = sorted(token(one) for one in set.intersection(*groups))
-    for positions, group in zip(matching.intersect(lists), groups, strict=True):
-        own = sorted(token(one) for one in group)
-        assert [own[place] for place in positions] == shared
-
-
-@settings(max_examples=40)
-@given(st.data(), st.integers(2, 4))
-def test_aligned_rows_equal_the_join(data, n_parties):
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=20)
+@given(data=st.data(), n_parties=st.integers(2, 4))
+def test_aligned_rows_equal_the_join(mode, data, n_parties):
     lists = {
         f"party{place}": data.draw(st.lists(st.integers(0, 40).map(str), unique=True, min_size=1))
         for place in range(n_parties)
@@ -93,7 +41,7 @@ def test_aligned_rows_equal_the_join(data, n_parties):
     shared = set.intersection(*(set(one) for one in lists.values()))
     shared.add("everybody")
     lists = {name: [*one, "everybody"] for name, one in lists.items()}
-    results = rehearse(lists)
+    results, _ = rehearse(lists, plan(mode), tokens_per_part=8)
     orders = {name: [lists[name][row] for row in results[name].rows] for name in lists}
     first = orders["party0"]
     assert set(first) == shared
@@ -105,35 +53,75 @@ def test_aligned_rows_equal_the_join(data, n_parties):
     assert results[COORDINATOR] == align.Overlap({name: len(one) for name, one in lists.items()}, len(shared))
 
 
-def test_a_large_alignment_equals_pandas():
+@pytest.mark.parametrize(("mode", "people"), [(MatchMode.KEYED, 30_000), (MatchMode.ECDH, 3_000)])
+def test_a_large_alignment_equals_pandas(mode, people, monkeypatch):
+    monkeypatch.setattr(align_ring, "POINTS_PER_PART", 500)
     generator = np.random.default_rng(4)
-    people = generator.choice(10**10, 30_000, replace=False)
+    everyone = generator.choice(10**10, people, replace=False)
     tables = {
-        name: pd.DataFrame({"id": generator.choice(people, size, replace=False).astype(str)})
-        for name, size in (("bank", 20_000), ("shop", 15_000), ("telco", 18_000))
+        name: pd.DataFrame(
+            {"id": generator.choice(everyone, people * share // 30, replace=False).astype(str)}
+        )
+        for name, share in (("bank", 20), ("shop", 15), ("telco", 18))
     }
-    results = rehearse({name: table["id"].tolist() for name, table in tables.items()}, k_min=50)
+    lists = {name: table["id"].tolist() for name, table in tables.items()}
+    results, _ = rehearse(lists, plan(mode), k_min=50, tokens_per_part=4096)
     joined = tables["bank"].merge(tables["shop"], on="id").merge(tables["telco"], on="id")
     for name, table in tables.items():
-        aligned = table["id"].iloc[results[name].rows]
-        assert aligned.reset_index(drop=True).equals(
-            tables["bank"]["id"].iloc[results["bank"].rows].reset_index(drop=True)
-        )
+        aligned = table["id"].iloc[results[name].rows].tolist()
+        assert aligned == tables["bank"]["id"].iloc[results["bank"].rows].tolist()
         assert set(aligned) == set(joined["id"])
 
 
-def test_the_common_order_is_not_the_tables():
+@pytest.mark.parametrize("mode", MODES)
+def test_the_common_order_is_not_the_tables(mode):
     identifiers = [f"{number:011d}" for number in range(500)]
-    rows = rehearse({"bank": identifiers, "shop": identifiers})["bank"].rows
-    assert abs(np.corrcoef(rows, np.arange(500))[0, 1]) < 0.3
+    results, _ = rehearse({"bank": identifiers, "shop": identifiers}, plan(mode))
+    assert abs(np.corrcoef(results["bank"].rows, np.arange(500))[0, 1]) < 0.3
 
 
-def test_bad_inputs_are_refused():
-    with pytest.raises(IdentifierInvalid) as caught:
-        matching.blind(KEY, "phone", ["x", "y", "x"])
-    assert caught.value.values == {"count": 1}
-    with pytest.raises(CryptoError):
-        matching.blind(KEY[:31], "phone", ["x"])
-    for kind in ("", "a\x00b"):
-        with pytest.raises(ConfigInvalid):
-            matching.blind(KEY, kind, ["x"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ("bank & shop", lambda bank, shop, telco: bank & shop),
+        ("bank & (shop | telco)", lambda bank, shop, telco: bank & (shop | telco)),
+        ("bank - shop", lambda bank, shop, telco: bank - shop),
+        ("(shop | telco) - bank", lambda bank, shop, telco: (shop | telco) - bank),
+        ("bank | shop | telco", lambda bank, shop, telco: bank | shop | telco),
+        ("bank & (shop | (telco - shop))", lambda bank, shop, telco: bank & (shop | (telco - shop))),
+    ],
+)
+def test_members_are_told_to_whoever_holds_them(mode, members, expected):
+    generator = np.random.default_rng(7)
+    everyone = [f"139{number:08d}" for number in range(150)]
+    lists = {
+        name: generator.choice(everyone, 80, replace=False).tolist() for name in ("bank", "shop", "telco")
+    }
+    wanted = expected(*(set(one) for one in lists.values()))
+    results, _ = rehearse(lists, plan(mode, members=members), k_min=5, tokens_per_part=32)
+    assert results[COORDINATOR].overlap == len(wanted)
+    references = {}
+    for name, own in lists.items():
+        found = [own[row] for row in results[name].rows]
+        assert set(found) == wanted & set(own)
+        for one, reference in zip(found, results[name].subject_refs, strict=True):
+            assert references.setdefault(one, reference.tobytes()) == reference.tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("shared", "rounded"), [(50, 50), (57, 50), (99, 90), (10, 10)])
+def test_size_only_is_the_size_rounded_down(mode, shared, rounded):
+    lists = {
+        "bank": [str(number) for number in range(100)],
+        "shop": [str(number) for number in range(100 - shared, 180)],
+    }
+    results, transcript = rehearse(lists, plan(mode, size_only=True), k_min=10)
+    assert results[COORDINATOR].overlap == shared
+    for name in lists:
+        assert (results[name].size, len(results[name].rows), len(results[name].subject_refs)) == (
+            rounded,
+            0,
+            0,
+        )
+    assert not any(isinstance(message, align.Matched | align.RowCheck) for _, _, message in transcript)

@@ -7,6 +7,7 @@ from party_scene import (
     CANARY,
     COORDINATOR_KEYS,
     JOB,
+    KIND,
     MATCHING_KEY,
     PARTNER_KEYS,
     ROWS,
@@ -65,10 +66,12 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     scene.party().run()
     heard = scene.heard()
     kinds = [type(message).__name__ for _, message in heard if not isinstance(message, control.StageProgress)]
-    assert kinds == ["Ready", "TokenList", "MatchRelease", "StageFinished"]
+    assert kinds == ["Ready", "TokenList", "TokenPart", "MatchRelease", "StageFinished"]
     assert [stage for stage, _ in heard] == [0] + [1] * (len(heard) - 1)
     finished = heard[-1][1]
-    assert finished.received == {"align.matched/1": 1, "align.check/1": 1}
+    assert finished.received == {
+        "align.part_wanted/1": 1, "align.matched/2": 1, "align.check/1": 1,
+    }  # fmt: skip
     assert finished.bytes_sent.keys() == {COORDINATOR, "shop"}
     assert scene.home.vault.names() == [
         "flower_key", "identity", f"job/{SESSION}/handle", f"job/{SESSION}/job",
@@ -80,7 +83,7 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
 def test_a_partners_message_waits_until_the_stage_begins(scene):
     job = match_job("bank", "shop", own_is_holder=False)
     scene.use(job)
-    scene.says(1, align.MatchingKey(kind="phone", key=MATCHING_KEY), scene.shop)
+    scene.says(1, align.MatchingKey(kind=KIND, key=MATCHING_KEY), scene.shop)
     scene.start()
     scene.says(1, matched())
     scene.says(0, control.EndSession())
@@ -166,7 +169,7 @@ def test_a_partner_gives_no_orders(scene, message):
 
 
 @pytest.mark.parametrize("message", [control.Ready(version="1"), control.StageFailed(code="x", texts={}),
-                                     align.TokenList(tokens=b"")])  # fmt: skip
+                                     align.TokenPart(part=0, tokens=b"")])  # fmt: skip
 def test_messages_that_are_for_the_coordinator(scene, message):
     scene.start()
     scene.says(1, message)

@@ -11,7 +11,7 @@ import pytest
 from federation import boosting, scoring, wire
 from federation.boosting import BoostingOptions
 from federation.boosting_messages import CandidateSums
-from federation.group_by import PairLayout
+from federation.pair_layout import PairLayout
 from federation.roles import Parties, Rehearsal, View
 from privacy.paillier_secret import SecretKey
 from privacy.texts import LANGUAGES, text

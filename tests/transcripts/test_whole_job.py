@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcessFederation, sample_plans
+from spelled import texts_of
 
 from clients.compare import compare
 from clients.sample import make_world, risk_fields, sample_table, write_world
 from federation import align, boosting, insight, kmeans, scoring, session, wire
-from federation.jobs import Deadlines, Job, RiskPlan, SegmentsPlan
+from federation.jobs import Deadlines, Job, MatchPlan, RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
 
 PARTIES = ("bank", "ecommerce", "telecom")
@@ -68,7 +69,7 @@ def test_matched_rows_are_the_pandas_join(finished) -> None:
     sets = []
     for party, home in federation.nodes.items():
         table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=party == "bank")
-        sets.append(set(table.identifiers))
+        sets.append(set(texts_of(table.identifiers)))
     matched = outcome.result["releases"]["bank"]["session.match_release/1"]["matched"]
     assert matched == len(set.intersection(*sets)) > 50
     customers = pd.read_csv(
@@ -141,7 +142,8 @@ def test_every_message_is_declared_for_its_recipient(finished) -> None:
     federation, *_ = finished
     declared = {"label_holder": set(), "feature_holder": set(), "coordinator": set()}
     releases = (session.MATCH_RELEASES, session.SEGMENT_RELEASES, session.RISK_RELEASES)
-    protocols = [module.DISCLOSES for module in (align, kmeans, insight, boosting, scoring)]
+    protocols = [module.DISCLOSES for module in (kmeans, insight, boosting, scoring)]
+    protocols.append(align.disclosures_of(MatchPlan()))
     for protocol in (*protocols, *releases):
         for role, allowed in declared.items():
             for disclosure in getattr(protocol, role):
@@ -154,7 +156,12 @@ def test_every_message_is_declared_for_its_recipient(finished) -> None:
         tag = wire.tag_of(wire.decode(data))
         seen.add(tag)
         assert tag in declared[role] | control, (recipient, tag)
-    assert {"align.tokens/1", "kmeans.partial_distances/1", "boosting.gradients/1", "scoring.ask/1"} <= seen
+    assert {
+        "align.circle_part/1",
+        "kmeans.partial_distances/1",
+        "boosting.gradients/1",
+        "scoring.ask/1",
+    } <= seen
 
 
 def test_the_secret_key_stays_in_the_label_holders_process(finished) -> None:

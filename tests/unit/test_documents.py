@@ -16,8 +16,8 @@ import clients.cli
 import server.cli
 from clients.home import NodeSettings
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
-from federation.jobs import Deadlines, Job, PartyPlan, RiskPlan, SegmentsPlan
-from server.jobfile import JobFile, PartyEntry, read_job_file
+from federation.jobfile import JobFile, PartyEntry, read_job_file
+from federation.jobs import Deadlines, Job, MatchPlan, PartyPlan, RiskPlan, SegmentsPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 TWINS = (("README.md", "README.zh-CN.md"), ("docs/quickstart.md", "docs/quickstart.zh-CN.md"))
@@ -37,6 +37,7 @@ RECORDS: dict[str, type[Any]] = {
     "JobFile": JobFile,
     "PartyPlan": PartyPlan,
     "PartyEntry": PartyEntry,
+    "MatchPlan": MatchPlan,
     "SegmentsPlan": SegmentsPlan,
     "RiskPlan": RiskPlan,
     "Deadlines": Deadlines,
@@ -141,7 +142,7 @@ def test_every_key_is_in_the_guide(name: str, record: str) -> None:
 
 
 @pytest.mark.parametrize("name", TWINS[1])
-@pytest.mark.parametrize("record", [SegmentsPlan, RiskPlan, Deadlines])
+@pytest.mark.parametrize("record", [MatchPlan, SegmentsPlan, RiskPlan, Deadlines])
 def test_defaults_in_the_guide_are_the_defaults(name: str, record: type[Any]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", section_of(name, record), re.MULTILINE))
     for field in msgspec.structs.fields(record):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation import frames, wire
-from federation.align import TokenList
+from federation.align import TokenPart
 from federation.frames import Endpoint, Frame, Header
 from federation.messages import COORDINATOR
 from federation.session import EndSession
@@ -42,7 +42,7 @@ def bank():
 
 
 def tokens(length=100):
-    return TokenList(tokens=bytes(number % 251 for number in range(length)))
+    return TokenPart(part=0, tokens=bytes(number % 251 for number in range(length)))
 
 
 def only(sealed):
@@ -90,7 +90,7 @@ def test_a_message_arrives_whole_in_however_many_pieces(bank, shop, monkeypatch,
     assert arrived[:-1] == [None] * (len(sent) - 1)
     received = arrived[-1]
     assert (received.sender, received.stage) == ("bank", 3)
-    assert isinstance(received.message, TokenList)
+    assert isinstance(received.message, TokenPart)
     assert received.message.tokens == message.tokens
 
 
@@ -115,7 +115,7 @@ def test_numbers_run_per_pair(bank, shop):
 
 
 def test_a_frame_shows_routing_and_no_content(bank):
-    message = TokenList(tokens=b"canary" * 20)
+    message = TokenPart(part=0, tokens=b"canary" * 20)
     frame = only(bank.seal("shop", 1, message))
     header = msgspec.msgpack.decode(msgspec.msgpack.decode(frame, type=Frame).header, type=Header)
     assert header == Header(1, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1)
@@ -339,7 +339,7 @@ def test_traffic_counts_bytes_by_peer_and_messages_by_tag(bank, shop, monkeypatc
         "bank": sum(map(len, to_shop)),
         COORDINATOR: sum(map(len, from_coordinator)),
     }
-    assert dict(shop.traffic.received) == {"align.tokens/1": 2, "session.end/1": 1}
+    assert dict(shop.traffic.received) == {"align.tokens/2": 2, "session.end/1": 1}
     assert not shop.traffic.bytes_sent
 
 
@@ -350,4 +350,4 @@ def test_refused_frames_are_not_counted(bank, shop):
     refuses(shop, frame, UnexpectedMessage, "frame_out_of_order")
     refuses(shop, rebuilt(frame, sign_as=COORDINATOR), SignatureInvalid, "signature_invalid")
     assert shop.traffic.bytes_received == before
-    assert dict(shop.traffic.received) == {"align.tokens/1": 1}
+    assert dict(shop.traffic.received) == {"align.tokens/2": 1}

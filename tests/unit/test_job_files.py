@@ -2,10 +2,10 @@
 
 import pytest
 
+from federation.jobfile import read_job_file
 from federation.jobs import Job, PartyPlan, PartyRole, RiskPlan, SegmentsPlan, encode_job
 from privacy.errors import ConfigInvalid
 from privacy.texts import LANGUAGES
-from server.jobfile import read_job_file
 
 FILE = """
 name = "autumn"

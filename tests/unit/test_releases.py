@@ -147,8 +147,7 @@ def funnel_of(**excluded):
     table = SimpleNamespace(
         funnel=(FunnelStep("rows_in_file", 10_000), *steps, FunnelStep("eligible", eligible))
     )
-    kept = SimpleNamespace(rows=np.arange(70))
-    return match_release(SimpleNamespace(table=table, k_min=K_MIN, kept=kept))
+    return match_release(SimpleNamespace(table=table, k_min=K_MIN), matched=70)
 
 
 def test_every_reason_is_listed_whether_it_excluded_anybody_or_not():

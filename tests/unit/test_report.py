@@ -116,8 +116,8 @@ def make_result() -> dict[str, Any]:
 
     traffic = {
         "match": {
-            "bank": party(1_000, {"align.matched/1": 1}),
-            "shop": party(2_000, {"align.key/1": 1, "align.matched/1": 1}),
+            "bank": party(1_000, {"align.matched/2": 1}),
+            "shop": party(2_000, {"align.key/2": 1, "align.matched/2": 1}),
         },
         "risk": {
             "bank": party(50_000, {"boosting.candidates/1": 21, "boosting.sides/1": 18}),
@@ -215,11 +215,11 @@ def test_disclosures_carry_real_counts(report: dict[str, Any]) -> None:
     }
     assert counts["bank", "boosting", "candidate_sums"] == 21
     assert counts["shop", "boosting", "chosen_splits"] == 21  # two kinds of message
-    assert counts["shop", "align", "project_key"] == 1
+    assert counts["shop", "align", "reference_key"] == 1
     assert counts["shop", "boosting", "encrypted_gradients"] == 0  # declared, but nothing came
     assert counts["coordinator", "insight", "segment_profile"] == 2  # the releases are at hand
     assert counts["coordinator", "boosting", "sizes"] is None
-    assert ("bank", "align", "project_key") not in counts
+    assert ("bank", "align", "reference_key") not in counts
     roles = {entry["party"]: entry["role"] for entry in report["disclosures"]}
     assert roles == {"bank": "label_holder", "shop": "feature_holder", "coordinator": "coordinator"}
 

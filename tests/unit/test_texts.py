@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import itertools
 import pkgutil
 import re
 import string
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import federation
 import privacy
-from federation.jobs import PartyRole, Stage
+from federation.align_messages import disclosures_of
+from federation.jobs import MatchMode, MatchPlan, PartyRole, Stage
 from federation.roles import Disclosures
 from privacy import errors
 from privacy.identifiers import IdentifierKind, IdentifierReason
@@ -41,6 +43,7 @@ ALLOWED_IN_ERRORS = {
     # what the job, the registration or the versions say
     "name", "kind", "known", "nearest", "prefix", "profile", "low", "high", "minimum", "maximum", "most", "limit",
     "k_min", "min_child_rows", "bins", "bits", "scale_bits", "slot_bits", "slots", "value_bits", "token_bytes",
+    "first", "second", "position",
     "digest", "installed", "supported", "command", "message", "status", "details", "seconds",
     # how many, and of which shape
     "count", "rows", "total", "expected", "received", "found", "nodes", "own", "people", "labels", "scores",
@@ -235,6 +238,8 @@ def disclosures():
         for item in vars(importlib.import_module(module.name)).values():
             if isinstance(item, Disclosures):
                 yield item
+    for mode, size_only, members in itertools.product(MatchMode, (False, True), ("", "a & b")):
+        yield disclosures_of(MatchPlan(mode=mode, size_only=size_only, members=members))
 
 
 DISCLOSED = {

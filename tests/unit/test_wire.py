@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from federation import wire
-from federation.align import Matched, MatchingKey, TokenList
+from federation.align import Matched, MatchingKey, TokenPart
 from federation.boosting_messages import Level
 from federation.messages import ARRAY_TYPES, Message
 from federation.session import MatchRelease, StageFailed
@@ -88,7 +88,7 @@ def packed(tag, **fields):
 
 
 def matched(dtype, shape, data):
-    return packed("align.matched/1", positions=(dtype, shape, data))
+    return packed("align.matched/2", pieces=1, piece=0, positions=(dtype, shape, data))
 
 
 # --- what the table holds
@@ -105,7 +105,7 @@ def test_every_message_survives(kind, data):
 def test_tags_are_unique_and_versioned():
     tags = [kind.__struct_config__.tag for kind in wire.TABLE]
     assert len(set(tags)) == len(tags)
-    assert not [tag for tag in tags if not re.fullmatch(r"[a-z]+\.[a-z_]+/[1-9][0-9]*", tag)]
+    assert not [tag for tag in tags if not re.fullmatch(r"[a-z_]+\.[a-z_]+/[1-9][0-9]*", tag)]
 
 
 def test_every_message_that_is_defined_is_in_the_table():
@@ -123,11 +123,11 @@ def test_all_messages_are_closed_and_frozen():
 
 
 def test_tag_of_names_the_message():
-    assert wire.tag_of(TokenList(tokens=b"")) == "align.tokens/1"
+    assert wire.tag_of(TokenPart(part=0, tokens=b"")) == "align.tokens/2"
 
 
 def test_decoded_arrays_cannot_be_written():
-    message = wire.decode(wire.encode(Matched(positions=np.arange(3, dtype="<u4"))))
+    message = wire.decode(wire.encode(Matched(pieces=1, piece=0, positions=np.arange(3, dtype="<u4"))))
     assert not message.positions.flags.writeable
 
 
@@ -136,7 +136,7 @@ def test_decoded_arrays_cannot_be_written():
     [np.arange(12, dtype="<i4").reshape(3, 4).T, np.arange(10, dtype="<i4")[::-2], np.array(5, "<i4")],
 )
 def test_arrays_of_any_memory_layout_survive(array):
-    message = wire.decode(wire.encode(Matched(positions=array)))
+    message = wire.decode(wire.encode(Matched(pieces=1, piece=0, positions=array)))
     assert same(message.positions, array)
 
 
@@ -156,7 +156,7 @@ def test_arrays_of_any_memory_layout_survive(array):
 )
 def test_other_arrays_are_not_sent(array):
     with pytest.raises(TypeError):
-        wire.encode(Matched(positions=array))
+        wire.encode(Matched(pieces=1, piece=0, positions=array))
 
 
 def test_other_objects_are_not_sent():
@@ -170,12 +170,12 @@ def test_other_objects_are_not_sent():
 @pytest.mark.parametrize(
     "data",
     [
-        packed("align.tokens/2", tokens=b"canary"),
+        packed("align.tokens/1", tokens=b"canary"),
         packed("canary", tokens=b""),
         packed(7, tokens=b"canary"),
         packed(None),
         msgspec.msgpack.encode({"tokens": b"canary"}),
-        msgspec.msgpack.encode(["align.tokens/1", b"canary"]),
+        msgspec.msgpack.encode(["align.tokens/2", b"canary"]),
         msgspec.msgpack.encode("canary"),
         msgspec.msgpack.encode(None),
         b"",
@@ -195,10 +195,11 @@ def test_an_unknown_message_refuses(data):
         {"tokens": None},
         {"tokens": [1, 2]},
         {"token": b"canary"},
+        {"tokens": b"canary", "part": "0"},
     ],
 )
 def test_missing_unknown_and_mistyped_fields_refuse(fields):
-    refuses(packed("align.tokens/1", **fields), hidden=["canary"])
+    refuses(packed("align.tokens/2", **({"part": 0} | fields)), hidden=["canary"])
 
 
 def test_numbers_are_not_converted():
@@ -264,7 +265,7 @@ def test_array_data_other_than_bytes_refuses(data):
 
 @pytest.mark.parametrize("value", [None, [], ["<i4", [1]], ["<i4", [1], b"\x00" * 4, 0], "canary", {}, 3])
 def test_anything_else_in_the_place_of_an_array_refuses(value):
-    refuses(packed("align.matched/1", positions=value), hidden=["canary"])
+    refuses(packed("align.matched/2", pieces=1, piece=0, positions=value), hidden=["canary"])
 
 
 @pytest.mark.parametrize("byte", [2, 127, 128, 255])
@@ -294,7 +295,7 @@ def test_garbage_refuses(data):
 @settings(max_examples=300)
 @given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
 def test_a_changed_byte_refuses_or_is_another_message(place, byte):
-    whole = bytearray(wire.encode(Matched(positions=np.arange(5, dtype="<u4"))))
+    whole = bytearray(wire.encode(Matched(pieces=1, piece=0, positions=np.arange(5, dtype="<u4"))))
     whole[place % len(whole)] = byte
     try:
         message = wire.decode(bytes(whole))
@@ -303,7 +304,7 @@ def test_a_changed_byte_refuses_or_is_another_message(place, byte):
     assert isinstance(message, wire.TABLE)
 
 
-POSITIONS = b"\x82\xa4type\xafalign.matched/1\xa9positions"
+POSITIONS = b"\x84\xa4type\xafalign.matched/2\xa6pieces\x01\xa5piece\x00\xa9positions"
 
 
 @pytest.mark.parametrize(
@@ -336,17 +337,17 @@ def test_hostile_encodings_refuse(content):
 
 
 def test_text_that_is_no_utf8_refuses():
-    refuses(b"\x83\xa4type\xabalign.key/1\xa4kind\xa2\xff\xfe\xa3key\xc4\x00")
+    refuses(b"\x83\xa4type\xabalign.key/2\xa4kind\xa2\xff\xfe\xa3key\xc4\x00")
 
 
 def test_an_oversize_message_refuses_before_it_is_decoded(monkeypatch):
-    data = wire.encode(TokenList(tokens=bytes(100)))
+    data = wire.encode(TokenPart(part=0, tokens=bytes(100)))
     monkeypatch.setattr(wire, "MAX_MESSAGE_BYTES", len(data))
     assert wire.decode(data)
     monkeypatch.setattr(wire, "MAX_MESSAGE_BYTES", len(data) - 1)
     refuses(data, key="message_oversized")
     with pytest.raises(MessageInvalid):
-        wire.encode(TokenList(tokens=bytes(100)))
+        wire.encode(TokenPart(part=0, tokens=bytes(100)))
 
 
 def test_a_key_is_not_shown():

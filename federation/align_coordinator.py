@@ -1,0 +1,317 @@
+"""The coordinator's part of `align`: asks for the parties' tokens part by part, joins them, and tells the result."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from federation.align_lists import MAX_IDENTIFIERS, TOKENS_PER_PART
+from federation.align_messages import (
+    DIGEST_BYTES,
+    CircleList,
+    CirclePart,
+    Matched,
+    OverlapSize,
+    PartWanted,
+    TokenList,
+    TokenPart,
+)
+from federation.messages import Message, Outgoing
+from federation.roles import MemoryStore, Parties, Progress, Store, expect
+from federation.set_algebra import Expression, everybody, has_difference, select
+from privacy import joining
+from privacy.errors import CohortTooSmall, MessageInvalid
+from privacy.joining import Tokens
+from privacy.parameters import TOKEN_BYTES
+
+PARTS_UNDER_WAY: Final = 4
+"""Parts of one list in the circle at once: enough to keep all parties busy, and a bound on what mailboxes hold."""
+
+Positions = np.ndarray[Any, np.dtype[np.uint32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The coordinator's result: identifiers each party brought, subjects in the result."""
+
+    sizes: dict[str, int]
+    overlap: int
+
+
+class _Coordinator:
+    """What both modes do alike once tokens can be joined.
+
+    members: who is in the result (default: the customers of all parties); size_only: tell its rounded size alone;
+    store: what an earlier attempt at the same job left.
+    Raises `CohortTooSmall` when fewer than `k_min` subjects are in the result, or a party would learn of fewer than
+    `k_min` of its own rows that they are in it, or, where the expression takes somebody away, that they are not.
+    """
+
+    def __init__(
+        self,
+        parties: Parties,
+        *,
+        k_min: int,
+        members: Expression | None = None,
+        size_only: bool = False,
+        store: Store | None = None,
+        max_identifiers: int = MAX_IDENTIFIERS,
+    ) -> None:
+        self.progress = Progress(total=len(parties.all), step="align.match")
+        self.result: Overlap | None = None
+        self._parties, self._k_min, self._size_only = parties, k_min, size_only
+        self._members = everybody(parties.all) if members is None else members
+        self._store = MemoryStore() if store is None else store
+        self._max_identifiers = max_identifiers
+        self._found: dict[str, list[Positions]] = {party: [] for party in parties.all}
+        self._overlap = 0
+
+    def start(self) -> list[Outgoing]:
+        return []
+
+    def _check_count(self, party: str, count: int) -> None:
+        if count > self._max_identifiers:
+            raise MessageInvalid("align_tokens_too_many", party=party, limit=self._max_identifiers)
+        if count < 1:
+            raise MessageInvalid("align_list_invalid", party=party)
+
+    def _join(self, lists: list[Tokens]) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+        """Sorted lists in the order of the parties: the places in each whose tokens are in the result."""
+        places, members = joining.membership(lists)
+        columns = {party: members[:, place] for place, party in enumerate(self._parties.all)}
+        chosen = select(self._members, columns)
+        self._overlap += int(chosen.sum())
+        return [np.flatnonzero(chosen[own]) for own in places]
+
+    def _tell(self, sizes: dict[str, int]) -> list[Outgoing]:
+        """Everything is joined: the result, or a refusal."""
+        if self._overlap < self._k_min:
+            raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+        if not self._size_only:
+            self._check_shares(sizes)
+        self.result = Overlap(sizes, self._overlap)
+        if self._size_only:
+            rounded = self._overlap - self._overlap % self._k_min
+            return [Outgoing(party, OverlapSize(size=rounded)) for party in self._parties.all]
+        pieces = len(self._found[self._parties.label_holder])
+        return [
+            Outgoing(party, Matched(pieces=pieces, piece=piece, positions=positions))
+            for party, own in self._found.items()
+            for piece, positions in enumerate(own)
+        ]
+
+    def _check_shares(self, sizes: dict[str, int]) -> None:
+        """Neither the members that a party is shown nor those it is told are not may be few."""
+        for party, size in sizes.items():
+            shown = sum(map(len, self._found[party]))
+            left_out = size - shown if has_difference(self._members) else 0
+            if any(0 < count < self._k_min for count in (shown, left_out)):
+                raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+
+
+class KeyedCoordinator(_Coordinator):
+    """`keyed`: sorted lists come in ranges of token space, and a range is joined once all parties have sent it."""
+
+    name: Final = "align.KeyedCoordinator"
+
+    def __init__(self, parties: Parties, *, tokens_per_part: int = TOKENS_PER_PART, **options: Any) -> None:
+        super().__init__(parties, **options)
+        self._tokens_per_part = tokens_per_part
+        self._lists: dict[str, TokenList] = {}
+        self._parts = self._joined = 0
+        self._have: dict[str, int] = {}
+        self._lengths: dict[str, list[int]] = {party: [] for party in parties.all}
+
+    def receive(self, sender: str, message: Message) -> list[Outgoing]:
+        match message:
+            case TokenList():
+                in_turn = sender in self._parties.all and sender not in self._lists
+                expect(in_turn, self.name, message, sender)
+                return self._take_list(sender, message)
+            case TokenPart():
+                in_turn = sender in self._have and self.result is None
+                in_turn = in_turn and message.part == self._have[sender]
+                expect(in_turn, self.name, message, sender)
+                return self._take_part(sender, message)
+            case _:
+                expect(False, self.name, message, sender)
+                return []
+
+    def _take_list(self, sender: str, message: TokenList) -> list[Outgoing]:
+        self._check_count(sender, message.count)
+        if len(message.digest) != DIGEST_BYTES:
+            raise MessageInvalid("align_list_invalid", party=sender)
+        self._lists[sender] = message
+        if len(self._lists) < len(self._parties.all):
+            return []
+        longest = max(one.count for one in self._lists.values())
+        self._parts = joining.parts_for(longest, self._tokens_per_part)
+        self.progress.total = self._parts * len(self._parties.all)
+        for party in self._parties.all:
+            self._have[party] = self._held_parts(party)
+        self.progress.done = sum(self._have.values())
+        wanted = [self._want(party) for party in self._parties.all if self._have[party] < self._parts]
+        return wanted + self._join_ready()
+
+    def _want(self, party: str) -> Outgoing:
+        return Outgoing(party, PartWanted(parts=self._parts, part=self._have[party]))
+
+    def _held_parts(self, party: str) -> int:
+        """How many leading parts of the announced list the store holds from an earlier attempt."""
+        lengths: list[int] = []
+        while len(lengths) < self._parts and self._store.get(self._record(party, len(lengths))) is not None:
+            lengths.append(len(self._load(party, len(lengths))))
+        if len(lengths) == self._parts and sum(lengths) != self._lists[party].count:
+            return 0
+        self._lengths[party] = lengths
+        return len(lengths)
+
+    def _record(self, party: str, part: int) -> str:
+        """Where a part is kept: under its list's digest, so that parts of another list are never taken for it."""
+        return f"{party}/{self._lists[party].digest.hex()}-{self._parts}/{part}"
+
+    def _load(self, party: str, part: int) -> Tokens:
+        data = self._store.get(self._record(party, part))
+        if data is None:
+            raise MessageInvalid("align_list_invalid", party=party)
+        return self._checked(data, party, part)
+
+    def _checked(self, data: bytes, party: str, part: int) -> Tokens:
+        tokens = joining.load(data, party)
+        joining.check_part(tokens, self._parts, part, party)
+        return tokens
+
+    def _take_part(self, sender: str, message: TokenPart) -> list[Outgoing]:
+        announced, is_last = self._lists[sender].count, message.part == self._parts - 1
+        tokens = self._checked(message.tokens, sender, message.part)
+        total = sum(self._lengths[sender]) + len(tokens)
+        if total > announced or (is_last and total != announced):
+            raise MessageInvalid("align_list_invalid", party=sender)
+        self._store.put(self._record(sender, message.part), message.tokens)
+        self._lengths[sender].append(len(tokens))
+        self._have[sender] += 1
+        self.progress.done += 1
+        following = [] if is_last else [self._want(sender)]
+        return following + self._join_ready()
+
+    def _join_ready(self) -> list[Outgoing]:
+        """Join every part that all parties have sent; after the last one, tell the result."""
+        while self._joined < min(self._have.values()):
+            part = self._joined
+            found = self._join([self._load(party, part) for party in self._parties.all])
+            for party, positions in zip(self._parties.all, found, strict=True):
+                start = sum(self._lengths[party][:part])
+                self._found[party].append((positions + start).astype(np.uint32))
+            self._joined += 1
+        if self._joined < self._parts:
+            return []
+        return self._tell({party: one.count for party, one in self._lists.items()})
+
+
+@dataclass(slots=True)
+class _Circle:
+    """One list on its way round: what has been announced, what is missing, what is under way."""
+
+    sizes: list[int]
+    stamps: list[bytes]
+    missing: deque[int] = field(default_factory=deque)
+    under_way: set[int] = field(default_factory=set)
+
+
+class CircleCoordinator(_Coordinator):
+    """`ecdh`: lists come out of the circle in their owners' secret order, and are joined when all are here."""
+
+    name: Final = "align.CircleCoordinator"
+
+    def __init__(self, parties: Parties, **options: Any) -> None:
+        super().__init__(parties, **options)
+        self._lists: dict[str, _Circle] = {}
+
+    def receive(self, sender: str, message: Message) -> list[Outgoing]:
+        match message:
+            case CircleList():
+                in_turn = sender in self._parties.all and sender not in self._lists
+                expect(in_turn, self.name, message, sender)
+                return self._take_list(sender, message) + self._finish()
+            case CirclePart():
+                known = message.owner in self._lists and sender == self._before(message.owner)
+                in_turn = known and message.part in self._lists[message.owner].under_way
+                expect(in_turn, self.name, message, sender)
+                return self._take_part(sender, message) + self._finish()
+            case _:
+                expect(False, self.name, message, sender)
+                return []
+
+    def _before(self, owner: str) -> str:
+        """The party whose hop is the last one for `owner`'s list."""
+        return self._parties.all[self._parties.all.index(owner) - 1]
+
+    def _take_list(self, sender: str, message: CircleList) -> list[Outgoing]:
+        shaped = message.sizes.ndim == 1 and message.sizes.dtype.str == "<u4"
+        if not shaped or len(message.stamps) != DIGEST_BYTES * len(message.sizes):
+            raise MessageInvalid("align_list_invalid", party=sender)
+        sizes = message.sizes.tolist()
+        self._check_count(sender, sum(sizes))
+        data = message.stamps
+        stamps = [data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES)]
+        circle = self._lists[sender] = _Circle(sizes, stamps)
+        for part, size in enumerate(sizes):
+            held = self._store.get(self._record(sender, part))
+            if held is None or len(held) != size * TOKEN_BYTES:
+                circle.missing.append(part)
+        self._count_progress()
+        return self._want(sender)
+
+    def _want(self, owner: str) -> list[Outgoing]:
+        """Ask for more parts, as far as the window allows."""
+        circle, wanted = self._lists[owner], []
+        while circle.missing and len(circle.under_way) < PARTS_UNDER_WAY:
+            part = circle.missing.popleft()
+            circle.under_way.add(part)
+            wanted.append(Outgoing(owner, PartWanted(parts=len(circle.sizes), part=part)))
+        return wanted
+
+    def _record(self, owner: str, part: int) -> str:
+        return f"{owner}/{self._lists[owner].stamps[part].hex()}"
+
+    def _take_part(self, sender: str, message: CirclePart) -> list[Outgoing]:
+        circle = self._lists[message.owner]
+        if len(message.tokens) != circle.sizes[message.part] * TOKEN_BYTES:
+            raise MessageInvalid("align_points_invalid", party=sender)
+        self._store.put(self._record(message.owner, message.part), message.tokens)
+        circle.under_way.discard(message.part)
+        self._count_progress()
+        return self._want(message.owner)
+
+    def _count_progress(self) -> None:
+        lists = self._lists.values()
+        self.progress.total = sum(len(one.sizes) for one in lists)
+        self.progress.done = self.progress.total - sum(len(one.missing) + len(one.under_way) for one in lists)
+
+    def _finish(self) -> list[Outgoing]:
+        """Join once all lists are here."""
+        whole = all(not one.missing and not one.under_way for one in self._lists.values())
+        if len(self._lists) < len(self._parties.all) or not whole:
+            return []
+        sorted_lists, orders = [], []
+        for party in self._parties.all:
+            tokens, order = joining.sort(self._load(party))
+            if joining.repeated(tokens):
+                # Distinct identifiers have distinct tokens, unless a party on the way has made them equal.
+                raise MessageInvalid("align_tokens_repeated", party=self._before(party))
+            sorted_lists.append(tokens)
+            orders.append(order)
+        for party, order, places in zip(self._parties.all, orders, self._join(sorted_lists), strict=True):
+            positions = order[places].astype(np.uint32)
+            cuts = range(TOKENS_PER_PART, self._overlap, TOKENS_PER_PART)
+            self._found[party] = np.split(positions, list(cuts))
+        return self._tell({party: sum(one.sizes) for party, one in self._lists.items()})
+
+    def _load(self, owner: str) -> Tokens:
+        """A whole list, in its owner's order."""
+        parts = [self._store.get(self._record(owner, part)) for part in range(len(self._lists[owner].sizes))]
+        data = np.frombuffer(b"".join(part or b"" for part in parts), np.uint8)
+        return joining.tokens_of(data.reshape(-1, TOKEN_BYTES))
