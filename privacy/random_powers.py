@@ -26,8 +26,8 @@ from privacy.errors import CiphertextInvalid
 WINDOW_BITS: Final = 8
 """Digits of the power table: one random byte selects one entry. Larger windows lose to cache misses."""
 
-TOGETHER: Final = 128
-"""Messages that are masked together, so that table rows are read from the cache and their results fit it too."""
+TOGETHER: Final = 2048
+"""Messages that are masked together: a table row is read from memory once for all of them. Longer batches bring nothing."""
 
 TABLE_PAYS_FROM: Final = 128
 """Masks under one key from which building a power table is cheaper than plain exponentiation."""
@@ -153,24 +153,43 @@ class PowerTable:
         rows, digits = len(self._halves), self._digits(len(messages))
         a, t = [mpz(1)] * len(messages), list(messages)
         for row in range(0, rows - 1, 2):
-            lower, upper = digits[row::rows], digits[row + 1 :: rows]
+            lower, upper = digits[row], digits[row + 1]
             factors = _read(self._halves[row], lower), _read(self._halves[row + 1], upper)
             # Two factors of half the length for one division.
             a = [x * (y * z) % modulus_squared for x, y, z in zip(a, *factors, strict=True)]
             terms = _read(self._twists[row], lower), _read(self._twists[row + 1], upper)
             t = [x + y + z for x, y, z in zip(t, *terms, strict=True)]
         if rows % 2:
-            last = digits[rows - 1 :: rows]
+            last = digits[-1]
             a = [x * y % modulus_squared for x, y in zip(a, _read(self._halves[-1], last), strict=True)]
             t = [x + y for x, y in zip(t, _read(self._twists[-1], last), strict=True)]
         return [join(x, y, modulus, modulus_squared) for x, y in zip(a, t, strict=True)]
 
-    def _digits(self, count: int) -> bytes:
-        """The digits of `count` fresh exponents, one exponent after the other, lowest digit first."""
+    def _digits(self, count: int) -> list[bytes]:
+        """For every row of the table its digit of each of `count` fresh exponents."""
         rows, order = len(self._halves), self._order
         if order is None:
-            return secrets.token_bytes(rows * count)
-        return b"".join([secrets.randbelow(order).to_bytes(rows, "little") for _ in range(count)])
+            digits = secrets.token_bytes(rows * count)
+            return [digits[at : at + count] for at in range(0, rows * count, count)]
+        digits = b"".join(random_below(order, rows, count))
+        return [digits[row::rows] for row in reversed(range(rows))]
+
+
+def random_below(bound: int, width: int, count: int) -> list[bytes]:
+    """`count` independent numbers, exactly uniform in [0, bound), big-endian in the `width` bytes that `bound` needs.
+
+    By rejection, as `secrets.randbelow` does it, but with one call of the operating system for many.
+    """
+    limit = bound.to_bytes(width, "big")
+    highest = (1 << bound.bit_length()) - 1
+    mask = highest.to_bytes(width, "big")[0]
+    found: list[bytes] = []
+    while len(found) < count:
+        drawn = bytearray(secrets.token_bytes(2 * width * (count - len(found))))
+        drawn[::width] = drawn[::width].translate(bytes(byte & mask for byte in range(256)))
+        numbers = (bytes(drawn[at : at + width]) for at in range(0, len(drawn), width))
+        found += [number for number in numbers if number < limit]
+    return found[:count]
 
 
 def _read(row: list[mpz], digits: bytes) -> Iterator[mpz]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import gmpy2
+import numpy as np
 import pytest
 from gmpy2 import mpz
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from privacy.alpha_keys import ALPHA_BITS, alpha_bits, checked_generator, expone
 from privacy.paillier import PublicKey
 from privacy.paillier_secret import SecretKey
 from privacy.parameters import PROFILES
-from privacy.random_powers import TABLE_PAYS_FROM, FixedBaseMasks
+from privacy.random_powers import TABLE_PAYS_FROM, FixedBaseMasks, random_below
 
 quick = settings(max_examples=25, deadline=None)
 words = st.integers(-(2**64), 2**64)
@@ -160,3 +161,14 @@ def test_the_public_key_travels_with_its_generator(key: SecretKey) -> None:
     secrets = numbers_of(key)[:4]
     shown = repr(key) + repr(public) + str(int(public.n)) + str(int(received.generator or 0))
     assert not any(str(int(secret)) in shown for secret in secrets)
+
+
+@pytest.mark.parametrize("bound", [1, 2, 5, 255, 256, 257, 300, 511, 512, 65_535, 65_536, 70_000])
+def test_exponents_are_drawn_below_the_order_and_reach_all_of_it(bound):
+    width = (bound.bit_length() + 7) // 8
+    drawn = [int.from_bytes(number, "big") for number in random_below(bound, width, 4000)]
+    assert len(drawn) == 4000
+    assert max(drawn) < bound
+    assert len(set(drawn)) >= min(bound, 1000)
+    # The mean of 4,000 uniform numbers is within six standard deviations of the middle.
+    assert abs(np.mean(drawn) - (bound - 1) / 2) <= 6 * bound / np.sqrt(12 * 4000)
