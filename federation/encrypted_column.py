@@ -46,7 +46,7 @@ class EncryptedColumn:
         """Read and convert ciphertexts from a peer. Raises `CiphertextInvalid` as `PublicKey.load` does."""
         width = key.ciphertext_bytes
         if workers.worth(n_rows, ROWS_PER_PROCESS) == 1 or len(data) != n_rows * width:
-            return cls.of(key.load(data, n_rows), key)
+            return cls(key, key.load_halves(data, n_rows))
         bounds = [*range(0, n_rows, ROWS_PER_PROCESS), n_rows]
         blocks = [(data[start * width : end * width], end - start, key) for start, end in pairwise(bounds)]
         return cls(key, np.concatenate(workers.map(_load_packed, blocks), axis=1))
@@ -90,4 +90,4 @@ def unpacked(rows: Bytes) -> Halves:
 
 def _load_packed(data: bytes, n_rows: int, key: PublicKey) -> Bytes:
     """What one process does in `EncryptedColumn.load`."""
-    return packed(to_half_form(key.load(data, n_rows), key), key)
+    return packed(key.load_halves(data, n_rows), key)

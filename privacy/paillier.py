@@ -203,18 +203,26 @@ class PublicKey:
         Raises `CiphertextInvalid` unless the length fits, and 0 < c < n^2 and gcd(c, n) = 1 for every c: a
         multiple of a prime factor would turn its decryption into an oracle for that factor.
         """
-        width = self.ciphertext_bytes
-        if count < 0 or len(data) != count * width:
-            raise CiphertextInvalid("ciphertext_length", expected=count * width, received=len(data))
-        values = [mpz.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width)]
-        n, n_squared = self.n, self.n_squared
-        if not all(0 < c < n_squared for c in values):
-            raise CiphertextInvalid("ciphertext_range")
-        product = mpz(1)
+        values, n, product = self._read(data, count), self.n, mpz(1)
         for c in values:
             product = product * c % n
         if gmpy2.gcd(product, n) != 1:
             raise CiphertextInvalid("ciphertext_not_a_unit")
+        return values
+
+    def load_halves(self, data: bytes, count: int) -> tuple[list[mpz], list[mpz]]:
+        """`load`, in half form: the inverses that it takes find non-units by themselves. Raises as `load`."""
+        return split(self._read(data, count), self.n)
+
+    def _read(self, data: bytes, count: int) -> list[mpz]:
+        """Numbers between 0 and n^2."""
+        width = self.ciphertext_bytes
+        if count < 0 or len(data) != count * width:
+            raise CiphertextInvalid("ciphertext_length", expected=count * width, received=len(data))
+        values = [mpz.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width)]
+        n_squared = self.n_squared
+        if not all(0 < c < n_squared for c in values):
+            raise CiphertextInvalid("ciphertext_range")
         return values
 
 

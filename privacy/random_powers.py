@@ -27,7 +27,7 @@ WINDOW_BITS: Final = 8
 """Digits of the power table: one random byte selects one entry. Larger windows lose to cache misses."""
 
 TOGETHER: Final = 2048
-"""Messages that are masked together: a table row is read from memory once for all of them. Longer batches bring nothing."""
+"""Messages that are masked together: a row of the table is read from memory once for all. Longer ones bring nothing."""
 
 TABLE_PAYS_FROM: Final = 128
 """Masks under one key from which building a power table is cheaper than plain exponentiation."""

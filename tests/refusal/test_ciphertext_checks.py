@@ -55,8 +55,9 @@ def tampered(key: SecretKey, name: str) -> mpz:
 def test_one_bad_number_spoils_the_load(key: SecretKey, name: str, position: int) -> None:
     ciphertexts = key.encrypt([1, 2, 3])
     ciphertexts.insert(position, tampered(key, name))
-    with pytest.raises(CiphertextInvalid):
-        key.public.load(key.public.dump(ciphertexts), 4)
+    for load in (key.public.load, key.public.load_halves):
+        with pytest.raises(CiphertextInvalid):
+            load(key.public.dump(ciphertexts), 4)
 
 
 @pytest.mark.parametrize("name", TAMPERED)
@@ -85,21 +86,24 @@ def test_weighted_sums_refuse_non_units(key: SecretKey) -> None:
 
 def test_two_bad_numbers_do_not_hide_each_other(key: SecretKey) -> None:
     private = key.to_phe()
-    with pytest.raises(CiphertextInvalid):
-        key.public.load(key.public.dump([mpz(private.p), mpz(private.q)]), 2)
+    for load in (key.public.load, key.public.load_halves):
+        with pytest.raises(CiphertextInvalid):
+            load(key.public.dump([mpz(private.p), mpz(private.q)]), 2)
 
 
 @pytest.mark.parametrize("change", [-1, 1, -128, 128])
 def test_wrong_lengths_are_refused(key: SecretKey, change: int) -> None:
     data = key.public.dump(key.encrypt([1, 2, 3])) + bytes(128)
-    with pytest.raises(CiphertextInvalid):
-        key.public.load(data[: 3 * key.public.ciphertext_bytes + change], 3)
+    for load in (key.public.load, key.public.load_halves):
+        with pytest.raises(CiphertextInvalid):
+            load(data[: 3 * key.public.ciphertext_bytes + change], 3)
 
 
 @pytest.mark.parametrize("count", [-1, 0, 2, 4])
 def test_wrong_counts_are_refused(key: SecretKey, count: int) -> None:
-    with pytest.raises(CiphertextInvalid):
-        key.public.load(key.public.dump(key.encrypt([1, 2, 3])), count)
+    for load in (key.public.load, key.public.load_halves):
+        with pytest.raises(CiphertextInvalid):
+            load(key.public.dump(key.encrypt([1, 2, 3])), count)
 
 
 def test_operations_that_invert_refuse_non_units(key: SecretKey) -> None:
