@@ -17,7 +17,7 @@ from clients.tables import CustomerTable, load
 from clients.vault import Shelf
 from federation.clusters import KMeansOptions
 from federation.jobs import Job, PartyRole, RiskPlan, Stage
-from federation.roles import View
+from federation.roles import RERUN_SECONDS, View
 from federation.trees import BoostingOptions
 from privacy.errors import ConfigInvalid
 from privacy.paillier_secret import SecretKey
@@ -35,8 +35,8 @@ UNFINISHED: Final = "unfinished/"
 class ParallelDecryptor:
     """The secret key as a role sees it, on the cores that this party gives to a job.
 
-    Masks for the next list to encrypt are made while the role waits for others. Close it: no thread, and no
-    process that remembers the key, stays.
+    Masks for the next list to encrypt are made while the role waits for others. Close it: no thread, and no process
+    of this machine that remembers the key, stays.
     """
 
     def __init__(self, key: SecretKey, workers: Workers) -> None:
@@ -93,15 +93,21 @@ class StageContext:
         self.is_label_holder = self.plan.role is PartyRole.LABEL_HOLDER
         self.kept = Artefacts()
         self._closing = ExitStack()
+        self._at_end: list[Callable[[], None]] = []
         self.results = home.results / f"{job.name}-{session[:8]}"
         """Where this party's own people find the outcome."""
         self._prefix = f"job/{session}/"
 
     @property
     def workers(self) -> Workers:
-        """The cores this node's owner gives to a job."""
+        """Where this node's owner lets long work run on ciphertexts under somebody else's key."""
         settings = self.home.settings
         return Workers(settings.n_jobs, settings.parallel_backend)
+
+    @property
+    def local_workers(self) -> Workers:
+        """This machine's cores, for work on secrets and identifiers: they stay here whatever the owner's cluster is."""
+        return Workers(self.home.settings.n_jobs)
 
     @property
     def k_min(self) -> int:
@@ -139,7 +145,7 @@ class StageContext:
     @cached_property
     def decryptor(self) -> ParallelDecryptor:
         """The job's key as roles see it."""
-        decryptor = ParallelDecryptor(self.key, self.workers)
+        decryptor = ParallelDecryptor(self.key, self.local_workers)
         self._closing.callback(decryptor.close)
         return decryptor
 
@@ -162,13 +168,28 @@ class StageContext:
         """What a rerun of this job may go on from in one stage."""
         return Shelf(self.home.vault, f"{UNFINISHED}{self.job.digest}/{stage.value}/")
 
+    def at_end(self, act: Callable[[], None]) -> None:
+        """What is to be done when the whole job has succeeded everywhere, and not before."""
+        self._at_end.append(act)
+
+    def end(self) -> None:
+        """The job is done: what waited for that, and nothing of it will be run again."""
+        for act in self._at_end:
+            act()
+        self.forget_unfinished()
+
     def forget_unfinished(self) -> None:
-        """The job is done: nothing of it will be run again."""
+        """Keep nothing that a rerun could go on from."""
         self.home.vault.remove(f"{UNFINISHED}{self.job.digest}/")
 
     def keep(self, name: str, data: bytes) -> None:
         """Store a record of this job in the vault."""
         self.home.vault.put(self._prefix + name, data)
+
+
+def forget_stale(home: NodeHome) -> None:
+    """Remove what unfinished jobs left that were not run again in time."""
+    home.vault.remove_older(UNFINISHED, RERUN_SECONDS)
 
 
 def forget_keys(home: NodeHome) -> None:

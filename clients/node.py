@@ -11,11 +11,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from clients.app import make_app
+from clients.context import forget_stale
 from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
 from clients.session import connect_http
 from clients.worker import Worker
 from federation.children import Child, flower_environment, free_port, program
 from federation.files import write_secret
+from federation.roles import SWEEP_SECONDS
 from privacy.errors import ConfigInvalid
 
 RESTART_SECONDS: Final = 5.0
@@ -65,7 +67,11 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
         child.start()
         thread.start()
         on_ready()
+        swept = -SWEEP_SECONDS
         while not stopped.wait(0.2):
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                swept = time.monotonic()
+                forget_stale(home)
             if child.exit_code is not None:
                 stopped.wait(RESTART_SECONDS)
                 if not stopped.is_set():

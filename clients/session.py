@@ -11,14 +11,14 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
-from clients.context import UNFINISHED, StageContext, forget_keys
+from clients.context import StageContext, forget_keys, forget_stale
 from clients.home import NodeHome
 from clients.stages import PartyStage, build_stage
 from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
 from federation.messages import COORDINATOR, Outgoing
-from federation.roles import RERUN_SECONDS, Progress
+from federation.roles import Progress
 from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
 from privacy.errors import (
@@ -29,6 +29,7 @@ from privacy.errors import (
     ProfileForbidden,
     SilhouetteError,
     UnexpectedMessage,
+    is_refusal,
 )
 from privacy.parameters import MINIMUM_KEY_BITS
 from privacy.texts import LANGUAGES, current_language
@@ -112,7 +113,7 @@ class PartySession:
             self._job.digest,
         )
         forget_keys(home)
-        home.vault.remove_older(UNFINISHED, RERUN_SECONDS)
+        forget_stale(home)
         self._transport = connect(offer)
         self._inbox = _Inbox(self._transport)
         self._context = StageContext(home, self._job, offer.session, self._note_loading)
@@ -144,6 +145,8 @@ class PartySession:
         except SessionClosed:
             raise PeerDropped("session_closed") from None
         except SilhouetteError as error:
+            if is_refusal(error.code):
+                self._context.forget_unfinished()
             self._report(error)
             raise
         except Exception as error:
@@ -164,9 +167,11 @@ class PartySession:
         if received.sender == COORDINATOR:
             match message:
                 case control.EndSession() if self._stage is None and self._number == len(self._job.stages):
-                    self._context.forget_unfinished()
+                    self._context.end()
                     return False
                 case control.Abort(texts=texts, code=code):
+                    if is_refusal(code):
+                        self._context.forget_unfinished()
                     raise PeerFailed("aborted", problem=texts.get(current_language(), code))
                 case control.StartStage(stage=number, name=name):
                     self._start(number, name)

@@ -57,7 +57,7 @@ class MatchStage:
             plan=job.match,
             k_min=context.k_min,
             store=context.shelf(Stage.MATCH),
-            workers=context.workers,
+            workers=context.local_workers,
         )
 
     def finish(self) -> list[Message]:
@@ -69,7 +69,8 @@ class MatchStage:
         handle = {"rows": aligned.rows.tobytes(), "subject_refs": aligned.subject_refs.tobytes()}
         context.keep("handle", msgspec.msgpack.encode(handle))
         if len(context.job.stages) == 1 and len(aligned.rows):
-            write_customers(context)
+            # Not yet: the label holder may still find that the coordinator has paired other rows.
+            context.at_end(lambda: write_customers(context))
         return [match_release(context, aligned.size)]
 
 

@@ -58,6 +58,12 @@ class Shelf:
     def put(self, name: str, data: bytes) -> None:
         self._vault.put(self._prefix + name, data)
 
+    def names(self, prefix: str) -> list[str]:
+        return [name.removeprefix(self._prefix) for name in self._vault.names(self._prefix + prefix)]
+
+    def remove(self, name: str) -> None:
+        self._vault.remove(self._prefix + name)
+
     def clear(self) -> None:
         self._vault.remove(self._prefix)
 

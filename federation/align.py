@@ -1,7 +1,8 @@
 """ID matching `align`, server-aided: with a shared key (`keyed`) or by a circle of secrets (`ecdh`).
 
 Parties. Label holder L and feature holders F1..Fm hold normalised identifiers; the coordinator C joins.
-Rounds. L makes a fresh key K and sends it to every F (party-to-party messages are sealed, C never has it). C gets
+Rounds. Every F sends L a stamp of its list, random to L; L derives a key K for exactly these lists and sends it to
+every F (party-to-party messages are sealed, C never has it). C gets
 a list of 128-bit tokens of every party, part by part: in `keyed` a pseudorandom function's values under K, from the
 party itself; in `ecdh` from the last of all parties, through which the list passes in a circle (`align_ring`), and K
 only names subjects. C joins the lists and tells each party which places of its own list are in the result, in the
@@ -11,21 +12,24 @@ stop earlier: `size_only` after the size of the result, rounded down to a multip
 (`members`) after each party knows its own members.
 What each party learns. L, F: which of their own rows are in the result, and so, when all parties share it, its
     size. `keyed`: the order of magnitude of the longest list; `ecdh`: the length of every list. L also: whether each
-    F has the same subjects in the same order. C: the size of each list and of every combination of lists (it
-    compares tokens, so it can compute these), no identifier, no order of rows. A run below `k_min` subjects is
-    refused at C and at every party, without the number; so is a result that would show a party, or leave out by a
-    difference, fewer than `k_min` of its rows.
+    F has the same subjects in the same order, and whether its list is that of an earlier attempt. C: the size of each
+    list and of every combination of lists (it compares tokens, so it can compute these), no identifier, no order of
+    rows. A run below `k_min` subjects is refused at C and at every party, without the number; so is a result that
+    would single somebody out by what it shows a party or leaves out (`set_algebra.too_few`).
 Source. `keyed`: Kamara, Mohassel, Raykova, Sadeghian 2014, "Scaling Private Set Intersection to Billion-Element
     Sets", section 3. `ecdh`: see `align_ring`.
 Deviations. `keyed`: AES-256-CMAC as the PRF; the tokens' sorted order serves as the random permutation. Results are
     places, not tokens. The digests are ours. They catch a C that pairs different subjects, or orders them differently
     at two parties. They do not catch a C that tells all parties the same chosen subset of what they share, nor a
     party that sends tokens of people it does not have.
-Collusion. `keyed`: C together with one party could enumerate identifiers, for that party has K. `ecdh`: only all
-    parties together could; a party alone can ask about identifiers only by putting them on its list.
-Resumable. A rerun of the same job goes on from what the stores hold: K and the secrets at the parties, received
-    parts at C. A party whose list has changed since is asked anew. Whoever runs the roles empties the stores when the
-    job is done: until then C can link attempts at it.
+Not prevented. A party can ask about identifiers by putting them on its list, as many as it announces. `keyed`: C
+    together with one party could enumerate identifiers, for that party has K. `ecdh`: what others have seen of a list
+    does not allow that, for it takes the owner's secret; but C with one party, or all other parties together, can
+    compare that party's list with the owner's below any minimum. In both modes C with one party learns which of its
+    rows are on which other list.
+Resumable. A rerun of the same job goes on from what the stores hold: secrets at the parties, received parts at C, as
+    long as no list has changed: with any change K, or the changed party's secrets, are new, and nothing fits any more.
+    Whoever runs the roles empties the stores when the job is done.
 Cost. `keyed`: under 0.2 us per identifier and 16 bytes sent. `ecdh`: one mapping and one multiplication per own
     identifier and one multiplication for every identifier of every other party (about 35 us each); 32 bytes per hop.
 """
@@ -47,6 +51,7 @@ from federation.align_messages import (
     BlindingId,
     CircleList,
     CirclePart,
+    ListStamp,
     Matched,
     MatchingKey,
     OverlapSize,
@@ -58,9 +63,11 @@ from federation.align_messages import (
     disclosures_of,
 )
 from federation.align_ring import Ring
+from federation.align_secrets import Secrets
 from federation.jobs import MatchMode, MatchPlan
 from federation.messages import COORDINATOR, Array, Message, Outgoing
 from federation.roles import MemoryStore, Parties, Progress, Store, expect
+from federation.set_algebra import parse, too_few
 from privacy import matching
 from privacy.errors import CohortTooSmall, CryptoError, MessageInvalid
 from privacy.identifiers import Identifiers
@@ -69,7 +76,7 @@ from privacy.parameters import TOKEN_BYTES
 
 __all__ = [
     "MAX_IDENTIFIERS", "MESSAGES", "AlignedRows", "BlindingId", "CircleCoordinator", "CircleList", "CirclePart",
-    "FeatureHolder", "KeyedCoordinator", "LabelHolder", "Matched", "MatchingKey", "Overlap", "OverlapSize",
+    "FeatureHolder", "KeyedCoordinator", "LabelHolder", "ListStamp", "Matched", "MatchingKey", "Overlap", "OverlapSize",
     "PartWanted", "Points", "RowCheck", "TokenList", "TokenPart", "checked_positions", "disclosures_of", "row_digest",
 ]  # fmt: skip
 
@@ -119,8 +126,11 @@ class _Holder:
         self.result: AlignedRows | None = None
         self._parties, self._own, self._kind = parties, own, kind
         self._identifiers, self._plan, self._k_min = identifiers, plan, k_min
+        self._members = parse(plan.members, parties.all) if plan.members else None
         self._store = MemoryStore() if store is None else store
         self._workers = workers
+        self._secrets: Secrets | None = None
+        self._ordered: matching.Blinded | None = None
         self._key = b""
         self._list: OwnList | None = None
         self._early: list[tuple[str, BlindingId]] = []
@@ -154,20 +164,27 @@ class _Holder:
                 expect(in_turn, self.name, message, sender)
                 return cast(OwnList, self._list).receive(sender, message)
 
-    def _begin(self, key: bytes) -> list[Outgoing]:
-        """The key is here: the own list can go."""
+    def _prepare(self) -> Secrets:
+        """The secrets for this list, from an earlier attempt or fresh."""
         if len(self._identifiers) < self._k_min:
             raise CohortTooSmall("align_list_small", k_min=self._k_min)
+        self._secrets, ordered = Secrets.of_list(self._store, self._identifiers)
+        if self._plan.mode is MatchMode.ECDH:
+            self._ordered = ordered
+        return self._secrets
+
+    def _begin(self, key: bytes) -> list[Outgoing]:
+        """The key is here: the own list can go."""
         if len(key) != matching.KEY_BYTES:
             raise CryptoError("align_key_length", expected=matching.KEY_BYTES)
         self._key = key
         identifiers, self._identifiers = self._identifiers, np.empty(0, dtype="S1")
-        if self._plan.mode is MatchMode.KEYED:
+        if self._ordered is None:
             self._list = KeyedList(key, self._kind, identifiers)
         else:
             self._list = Ring(
-                self._own, self._parties.all, key, self._kind, identifiers, self._store,
-                most=MAX_IDENTIFIERS, workers=self._workers,
+                self._own, self._parties.all, key, self._kind, identifiers,
+                cast(Secrets, self._secrets), self._ordered, workers=self._workers,
             )  # fmt: skip
         sent = self._list.open()
         for sender, message in self._early:
@@ -190,9 +207,11 @@ class _Holder:
         """The rows of all matched positions. Raises `CohortTooSmall`."""
         own, positions = cast(OwnList, self._list), np.concatenate(self._positions)
         _check_distinct(positions, len(own), rising=own.is_sorted)
-        # A party outside a set expression's result has no members in it, and may know.
-        if len(positions) < self._k_min and (len(positions) or not self._plan.members):
-            raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+        if self._members is None:
+            if len(positions) < self._k_min:
+                raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+        elif too_few(self._members, self._own, len(positions), len(own), self._k_min):
+            raise CohortTooSmall("align_result_small", k_min=self._k_min)
         rows, references = own.found(positions)
         return AlignedRows(rows, len(rows), references)
 
@@ -201,6 +220,9 @@ class _Holder:
         expect(in_turn and self._plan.size_only, self.name, message, sender)
         if message.size < self._k_min:
             raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+        shared_by_all = self._members is None
+        if message.size % self._k_min or (shared_by_all and message.size > len(cast(OwnList, self._list))):
+            raise MessageInvalid("align_size_impossible")
         nothing = np.empty((0, TOKEN_BYTES), dtype=np.uint8)
         self._finish(AlignedRows(np.empty(0, dtype=np.int64), message.size, nothing))
 
@@ -225,21 +247,36 @@ class LabelHolder(_Holder):
         super().__init__(*arguments, **options)
         self._own_rows: AlignedRows | None = None
         self._checks: dict[str, bytes] = {}
+        self._stamps: dict[str, bytes] = {}
 
     def start(self) -> list[Outgoing]:
-        key = self._store.get("key")
-        if key is None:
-            key = matching.new_key()
-            self._store.put("key", key)
-        message = MatchingKey(kind=self._kind, key=key)
-        begun = self._begin(key)
-        return [*(Outgoing(name, message) for name in self._parties.feature_holders), *begun]
+        self._stamps[self._own] = self._prepare().stamp
+        return []
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
-        if isinstance(message, RowCheck):
-            self._take_check(sender, message)
+        match message:
+            case ListStamp():
+                return self._take_stamp(sender, message)
+            case RowCheck():
+                self._take_check(sender, message)
+                return []
+            case _:
+                return super().receive(sender, message)
+
+    def _take_stamp(self, sender: str, message: ListStamp) -> list[Outgoing]:
+        """A partner's list is ready. Once all are, they get the key for exactly these lists."""
+        partner = sender in self._parties.feature_holders and sender not in self._stamps
+        expect(partner and self._secrets is not None, self.name, message, sender)
+        if len(message.stamp) != DIGEST_BYTES:
+            raise MessageInvalid("align_check_length", party=sender, expected=DIGEST_BYTES)
+        self._stamps[sender] = message.stamp
+        if len(self._stamps) < len(self._parties.all):
             return []
-        return super().receive(sender, message)
+        master = cast(Secrets, self._secrets).master
+        key = matching.derived_key(master, [self._stamps[party] for party in self._parties.all])
+        given = MatchingKey(kind=self._kind, key=key)
+        partners = [Outgoing(name, given) for name in self._parties.feature_holders]
+        return partners + self._begin(key)
 
     def _take_check(self, sender: str, message: RowCheck) -> None:
         # A partner may have its matches, and so send its check, before this party's matches arrive.
@@ -279,17 +316,18 @@ class LabelHolder(_Holder):
 
 
 class FeatureHolder(_Holder):
-    """Waits for the key, then takes part, and in the end sends the digest of its rows."""
+    """Sends a stamp of its list, waits for the key, takes part, and in the end sends the digest of its rows."""
 
     name = "align.FeatureHolder"
 
     def start(self) -> list[Outgoing]:
-        return []
+        return [Outgoing(self._parties.label_holder, ListStamp(stamp=self._prepare().stamp))]
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
         if not isinstance(message, MatchingKey):
             return super().receive(sender, message)
-        in_turn = sender == self._parties.label_holder and not self._key and self.result is None
+        ready = self._secrets is not None and not self._key and self.result is None
+        in_turn = sender == self._parties.label_holder and ready
         expect(in_turn, self.name, message, sender)
         if message.kind != self._kind:
             raise MessageInvalid("align_kind_differs", party=sender)

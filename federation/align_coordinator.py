@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from federation.align_messages import (
 )
 from federation.messages import Message, Outgoing
 from federation.roles import MemoryStore, Parties, Progress, Store, expect
-from federation.set_algebra import Expression, everybody, has_difference, select
+from federation.set_algebra import Expression, everybody, select, too_few
 from privacy import joining
 from privacy.errors import CohortTooSmall, MessageInvalid
 from privacy.joining import Tokens
@@ -46,8 +47,8 @@ class _Coordinator:
 
     members: who is in the result (default: the customers of all parties); size_only: tell its rounded size alone;
     store: what an earlier attempt at the same job left.
-    Raises `CohortTooSmall` when fewer than `k_min` subjects are in the result, or a party would learn of fewer than
-    `k_min` of its own rows that they are in it, or, where the expression takes somebody away, that they are not.
+    Raises `CohortTooSmall` when fewer than `k_min` subjects are in the result, or it would show a party too few of its
+    own rows, or leave too few out (`set_algebra.too_few`).
     """
 
     def __init__(
@@ -72,6 +73,11 @@ class _Coordinator:
     def start(self) -> list[Outgoing]:
         return []
 
+    def _forget_others(self, party: str, records: Collection[str]) -> None:
+        """Remove what the store holds of the party's lists in other attempts."""
+        for name in set(self._store.names(f"{party}/")) - set(records):
+            self._store.remove(name)
+
     def _check_count(self, party: str, count: int) -> None:
         if count > self._max_identifiers:
             raise MessageInvalid("align_tokens_too_many", party=party, limit=self._max_identifiers)
@@ -90,26 +96,23 @@ class _Coordinator:
         """Everything is joined: the result, or a refusal."""
         if self._overlap < self._k_min:
             raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
-        if not self._size_only:
-            self._check_shares(sizes)
+        self._check_shares(sizes)
         self.result = Overlap(sizes, self._overlap)
         if self._size_only:
             rounded = self._overlap - self._overlap % self._k_min
             return [Outgoing(party, OverlapSize(size=rounded)) for party in self._parties.all]
-        pieces = len(self._found[self._parties.label_holder])
         return [
-            Outgoing(party, Matched(pieces=pieces, piece=piece, positions=positions))
+            Outgoing(party, Matched(pieces=len(own), piece=piece, positions=positions))
             for party, own in self._found.items()
             for piece, positions in enumerate(own)
         ]
 
     def _check_shares(self, sizes: dict[str, int]) -> None:
-        """Neither the members that a party is shown nor those it is told are not may be few."""
-        for party, size in sizes.items():
+        """Nobody may be singled out by what a party is told; by a size alone, not by what is missing in it either."""
+        for party, held in sizes.items():
             shown = sum(map(len, self._found[party]))
-            left_out = size - shown if has_difference(self._members) else 0
-            if any(0 < count < self._k_min for count in (shown, left_out)):
-                raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
+            if too_few(self._members, party, shown, held, self._k_min, count_left_out=self._size_only):
+                raise CohortTooSmall("align_result_small", k_min=self._k_min)
 
 
 class KeyedCoordinator(_Coordinator):
@@ -151,6 +154,7 @@ class KeyedCoordinator(_Coordinator):
         self._parts = joining.parts_for(longest, self._tokens_per_part)
         self.progress.total = self._parts * len(self._parties.all)
         for party in self._parties.all:
+            self._forget_others(party, [self._record(party, part) for part in range(self._parts)])
             self._have[party] = self._held_parts(party)
         self.progress.done = sum(self._have.values())
         wanted = [self._want(party) for party in self._parties.all if self._have[party] < self._parts]
@@ -258,12 +262,16 @@ class CircleCoordinator(_Coordinator):
         data = message.stamps
         stamps = [data[at : at + DIGEST_BYTES] for at in range(0, len(data), DIGEST_BYTES)]
         circle = self._lists[sender] = _Circle(sizes, stamps)
+        self._forget_others(sender, [self._record(sender, part) for part in range(len(sizes))])
         for part, size in enumerate(sizes):
             held = self._store.get(self._record(sender, part))
             if held is None or len(held) != size * TOKEN_BYTES:
                 circle.missing.append(part)
         self._count_progress()
-        return self._want(sender)
+        if len(self._lists) < len(self._parties.all):
+            return []
+        # Only now has every party heard of every other.
+        return [wanted for owner in self._lists for wanted in self._want(owner)]
 
     def _want(self, owner: str) -> list[Outgoing]:
         """Ask for more parts, as far as the window allows."""
@@ -300,18 +308,21 @@ class CircleCoordinator(_Coordinator):
         for party in self._parties.all:
             tokens, order = joining.sort(self._load(party))
             if joining.repeated(tokens):
-                # Distinct identifiers have distinct tokens, unless a party on the way has made them equal.
-                raise MessageInvalid("align_tokens_repeated", party=self._before(party))
+                raise MessageInvalid("align_circle_broken", party=party)
             sorted_lists.append(tokens)
             orders.append(order)
         for party, order, places in zip(self._parties.all, orders, self._join(sorted_lists), strict=True):
             positions = order[places].astype(np.uint32)
-            cuts = range(TOKENS_PER_PART, self._overlap, TOKENS_PER_PART)
+            cuts = range(TOKENS_PER_PART, len(positions), TOKENS_PER_PART)
             self._found[party] = np.split(positions, list(cuts))
         return self._tell({party: sum(one.sizes) for party, one in self._lists.items()})
 
     def _load(self, owner: str) -> Tokens:
         """A whole list, in its owner's order."""
-        parts = [self._store.get(self._record(owner, part)) for part in range(len(self._lists[owner].sizes))]
-        data = np.frombuffer(b"".join(part or b"" for part in parts), np.uint8)
-        return joining.tokens_of(data.reshape(-1, TOKEN_BYTES))
+        parts = []
+        for part, size in enumerate(self._lists[owner].sizes):
+            data = self._store.get(self._record(owner, part))
+            if data is None or len(data) != size * TOKEN_BYTES:
+                raise MessageInvalid("align_list_invalid", party=owner)
+            parts.append(data)
+        return joining.tokens_of(np.frombuffer(b"".join(parts), np.uint8).reshape(-1, TOKEN_BYTES))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from federation.align_messages import PartWanted, TokenList, TokenPart
+from federation.align_secrets import digest_of
 from federation.messages import COORDINATOR, Message, Outgoing
 from federation.roles import Progress, expect
 from privacy import joining, matching
@@ -67,10 +67,8 @@ class KeyedList:
 
     def open(self) -> list[Outgoing]:
         """Tell the coordinator how long the list is, and its digest."""
-        tokens, digest = self._blinded.tokens, hashlib.sha256()
-        for at in range(0, len(tokens), TOKENS_PER_PART):
-            digest.update(joining.dump(tokens[at : at + TOKENS_PER_PART]))
-        return [Outgoing(COORDINATOR, TokenList(count=len(tokens), digest=digest.digest()))]
+        tokens = self._blinded.tokens
+        return [Outgoing(COORDINATOR, TokenList(count=len(tokens), digest=digest_of(tokens)))]
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
         in_turn = isinstance(message, PartWanted) and sender == COORDINATOR

@@ -13,6 +13,12 @@ DIGEST_BYTES: Final = hashlib.sha256().digest_size
 BLINDING_ID_BYTES: Final = 16
 
 
+class ListStamp(Message, frozen=True, tag="align.stamp/1"):
+    """F -> L: random to L, and the same in a rerun only if F's list is: a changed list gets a new key."""
+
+    stamp: bytes
+
+
 class MatchingKey(Message, frozen=True, tag="align.key/2"):
     """L -> F: the project's key (32 bytes), and the kind of identifier it is for."""
 
@@ -107,6 +113,7 @@ class RowCheck(Message, frozen=True, tag="align.check/1"):
 
 
 MESSAGES: Final = (
+    ListStamp,
     MatchingKey,
     BlindingId,
     Points,
@@ -136,9 +143,10 @@ def disclosures_of(plan: MatchPlan) -> Disclosures:
     else:
         everyone += (Disclosure("own_matches", ("align.matched/2",), per_row=True),)
     aligned = () if plan.size_only or plan.members else (Disclosure("rows_agree", ("align.check/1",)),)
+    unchanged = Disclosure("lists_unchanged", ("align.stamp/1",))
     return Disclosures(
         "align",
-        label_holder=(*everyone, *aligned),
+        label_holder=(*everyone, unchanged, *aligned),
         feature_holder=(*everyone, Disclosure(key, ("align.key/2",))),
         coordinator=(Disclosure("sizes_and_overlap", seen, per_row=True),),
     )

@@ -5,14 +5,15 @@ Rounds. L and F tell each other the lengths of their lists. L offers base transf
 function; F then asks for the corrections bucket by bucket and learns the value f(x) of each of its identifiers,
 while L learns f of its own. F sends L its values, sorted. L compares, and tells F which of F's are shared. F sends
 L a keyed digest of its rows' references in order, as in `align`; L has a result only when it equals its own.
-What each party learns. L, F: which of their own rows both share; the length of the other's list. L also: f of
-    F's other identifiers, which are random to it. C: sizes of messages. A run below `k_min` subjects is refused.
+What each party learns. L, F: which of their own rows both share; the length of the other's list. F: a key that
+    names shared subjects. L also: f of F's other identifiers, which are random to it. C: sizes of messages. A run
+    below `k_min` subjects is refused; L has compared by then, so that against L the minimum is L's own restraint.
 Source. Chase and Miao 2020, "Private Set Intersection in the Internet Setting From Lightweight Oblivious PRF"
     (`privacy.oprf`, with its own list of deviations).
 Deviations. Both parties learn the intersection, because both need their rows; the digest is ours.
 Not protected. Parties that deviate: L may name shared rows as it likes (the digest catches contradictions, not
     omissions); see `privacy.oprf` for the function itself. Nothing is kept for a rerun: it starts from the beginning.
-Cost. About 6 us per identifier at both parties together; about 90 bytes per identifier of L, 16 per one of F.
+Cost. About 6 us per identifier at both parties together; 84 to 123 bytes per identifier of L, 16 per one of F.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ DISCLOSES: Final = Disclosures(
     ),
     feature_holder=(
         Disclosure("list_size", ("align_oprf.begin/1",)),
+        Disclosure("reference_key", ("align_oprf.begin/1",)),
         Disclosure("own_matches", ("align_oprf.shared/1",), per_row=True),
         Disclosure(
             "nothing_more",

@@ -13,18 +13,16 @@ Source. Meadows 1986, "A more efficient cryptographic matchmaking protocol"; Hub
     "Information sharing across private databases", section 3.
 Resumable. A list travels in parts, cut by an order that only its owner knows. Each has a stamp, a digest of the names
     of all secrets and of the rows it stands for: what C still holds under an equal stamp need not go round again.
-    A withdrawn consent removes its row from its part, and the part is done again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import Final
 
 import numpy as np
 
-from federation.align_lists import Integers, References
+from federation.align_lists import MAX_IDENTIFIERS, Integers, References
 from federation.align_messages import (
     BLINDING_ID_BYTES,
     BlindingId,
@@ -33,10 +31,11 @@ from federation.align_messages import (
     PartWanted,
     Points,
 )
+from federation.align_secrets import Secrets
 from federation.messages import COORDINATOR, Message, Outgoing
-from federation.roles import Progress, Store, expect
+from federation.roles import Progress, expect
 from privacy import joining, matching
-from privacy.curve import POINT_BYTES, BlindingKey, hash_to_curve, point_tokens
+from privacy.curve import POINT_BYTES, hash_to_curve, point_tokens
 from privacy.errors import MessageInvalid
 from privacy.identifiers import Identifiers
 from privacy.parallel import ALONE, Workers
@@ -46,30 +45,6 @@ POINTS_PER_PART: Final = 1 << 14
 
 MAX_POINTS_PER_PART: Final = 2 * POINTS_PER_PART
 """Parts are cut by random bits, so their sizes vary a little; a hop refuses what cannot be chance."""
-
-ORDER_LABEL: Final = "silhouette circle order v1"
-
-
-class Secrets:
-    """What one party keeps for a rerun: its multiplier, the multiplier's public name, and the order of its list."""
-
-    def __init__(self, data: bytes) -> None:
-        self.name = data[:BLINDING_ID_BYTES]
-        self.order_key = data[BLINDING_ID_BYTES : BLINDING_ID_BYTES + matching.KEY_BYTES]
-        self.multiplier = BlindingKey.from_bytes(data[BLINDING_ID_BYTES + matching.KEY_BYTES :])
-
-    def __repr__(self) -> str:
-        return "Secrets(...)"
-
-    @classmethod
-    def kept_in(cls, store: Store) -> Secrets:
-        """Those of an earlier attempt, or fresh ones, which are kept."""
-        data = store.get("secrets")
-        if data is None:
-            data = secrets.token_bytes(BLINDING_ID_BYTES) + matching.new_key()
-            data += BlindingKey.generate().to_bytes()
-            store.put("secrets", data)
-        return cls(data)
 
 
 class Ring:
@@ -85,32 +60,27 @@ class Ring:
         key: bytes,
         kind: str,
         identifiers: Identifiers,
-        store: Store,
+        own_secrets: Secrets,
+        ordered: matching.Blinded,
         *,
-        most: int,
         workers: Workers = ALONE,
     ) -> None:
         """parties: all of them, in the order of the circle; key: names subjects (`matching.subject_refs`);
-        most: points that one owner may send through us.
-
-        Raises `IdentifierInvalid` when an identifier repeats.
-        """
+        ordered: the list in the secret order of `own_secrets`."""
         place = parties.index(own)
         self._own, self._parties = own, parties
         self._next, self._previous = parties[(place + 1) % len(parties)], parties[place - 1]
-        self._key, self._kind, self._most, self._workers = key, kind, most, workers
-        self._secrets = Secrets.kept_in(store)
-        ordered = matching.sorted_distinct(
-            matching.keyed_tokens(self._secrets.order_key, ORDER_LABEL, identifiers)
-        )
+        self._key, self._kind, self._workers = key, kind, workers
+        self._secrets = own_secrets
         self._order, self._rows = ordered.tokens, ordered.rows
         self._identifiers = identifiers[self._rows]
         self._slices = joining.parts(self._order, joining.parts_for(len(self._order), POINTS_PER_PART))
         self._sent: set[int] = set()
         self._names: dict[str, bytes] = {own: self._secrets.name}
         self._passed: dict[str, set[int]] = {party: set() for party in parties}
+        self._counts = {own: len(identifiers)}
         self._passed_points = dict.fromkeys(parties, 0)
-        self._done_points, self._total_points = 0, len(identifiers)
+        self._done_points = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -118,7 +88,7 @@ class Ring:
     @property
     def progress(self) -> Progress:
         """Points this party has multiplied, of all that may come: its own, and those of every other party."""
-        return Progress(self._done_points, self._total_points, "align.blind")
+        return Progress(self._done_points, sum(self._counts.values()), "align.blind")
 
     def open(self) -> list[Outgoing]:
         """Tell all others which secret we use."""
@@ -131,15 +101,19 @@ class Ring:
                 expect(sender in self._parties and sender not in self._names, self.name, message, sender)
                 return self._take_name(sender, message)
             case Points():
-                expect(sender == self._previous, self.name, message, sender)
+                expect(sender == self._previous and self._is_complete, self.name, message, sender)
                 return [self._pass_on(sender, message)]
             case PartWanted():
-                complete = len(self._names) == len(self._parties)
-                expect(sender == COORDINATOR and complete, self.name, message, sender)
+                expect(sender == COORDINATOR and self._is_complete, self.name, message, sender)
                 return [self._send(message)]
             case _:
                 expect(False, self.name, message, sender)
                 return []
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether all parties have introduced themselves. C asks for parts only when all have heard of all."""
+        return len(self._names) == len(self._parties)
 
     def found(self, positions: Integers) -> tuple[Integers, References]:
         """Own rows and subject references at these places of the list."""
@@ -148,11 +122,10 @@ class Ring:
 
     def _take_name(self, sender: str, message: BlindingId) -> list[Outgoing]:
         """Another party's secret has a name. Once all have, C may ask for our parts."""
-        if len(message.name) != BLINDING_ID_BYTES or not 0 < message.count <= self._most:
+        if len(message.name) != BLINDING_ID_BYTES or not 0 < message.count <= MAX_IDENTIFIERS:
             raise MessageInvalid("align_blinding_invalid", party=sender)
-        self._names[sender] = message.name
-        self._total_points += message.count
-        if len(self._names) < len(self._parties):
+        self._names[sender], self._counts[sender] = message.name, message.count
+        if not self._is_complete:
             return []
         names = b"".join(self._names[party] for party in self._parties)
         stamps = [hashlib.sha256(names + joining.dump(self._order[part])).digest() for part in self._slices]
@@ -179,8 +152,9 @@ class Ring:
             raise MessageInvalid("align_points_invalid", party=sender)
         self._passed[owner].add(part)
         self._passed_points[owner] += count
-        if self._passed_points[owner] > self._most:
-            raise MessageInvalid("align_tokens_too_many", party=owner, limit=self._most)
+        if self._passed_points[owner] > self._counts[owner]:
+            # Every further point would be a question about one more identifier.
+            raise MessageInvalid("align_tokens_too_many", party=owner, limit=self._counts[owner])
         points = np.frombuffer(message.points, np.uint8).reshape(count, POINT_BYTES)
         blinded = self._secrets.multiplier.blind(points, party=sender, workers=self._workers)
         self._done_points += count

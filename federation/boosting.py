@@ -17,9 +17,10 @@ What each party learns. L: per node, the sums of g and h left of a partner's can
     solve for which rows lie on their left. Measured on the plaintext kernel with `k_min` 50: 400 rows and 60
     trees, 93 to 99.8 % of memberships right (guessing: 50 to 88 %); 1,000 rows and 20 trees, 80 to 94 % (56 to
     94 %); 6,000 rows and 100 trees, 86 % (62 %). L may also match candidates in one node or between a node and
-    its children (where a difference can concern fewer rows). F may group rows by node and guess at labels, which
-    `first_tree_local` blunts (ID2Graph, arXiv 2307.10318). L and F are taken to follow the protocol: chosen
-    "gradients" would let L ask other questions.
+    its children (where a difference can concern fewer rows), and candidates of two nearly equal fields of one
+    partner, which may differ by a single row that L finds among its gradients. F may group rows by node and
+    guess at labels, which `first_tree_local` blunts (ID2Graph, arXiv 2307.10318). L and F are taken to follow
+    the protocol: chosen "gradients" would let L ask other questions.
 Source. Cheng et al., "SecureBoost: a lossless federated learning framework", IEEE Intelligent Systems 36(6),
     2021, algorithms 1 and 2; gradient packing and histogram subtraction as in Chen et al., "SecureBoost+",
     arXiv 2110.10927.

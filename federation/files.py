@@ -43,7 +43,7 @@ def read_toml(file: Path, kind: type[_Record]) -> _Record:
 
 
 class FolderStore:
-    """A folder of small files, readable by its owner only: what a role keeps for a rerun (`roles.Store`)."""
+    """A folder of files that only its owner can read: what a role keeps for a rerun (`roles.Store`)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,17 +54,29 @@ class FolderStore:
 
     def put(self, name: str, data: bytes) -> None:
         file = self._folder / name
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_file(file, data)
+        missing = [parent for parent in file.parents if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o700, exist_ok=True)
+        part = file.with_name(file.name + ".part")
+        write_secret(part, data)
+        part.replace(file)
+
+    def names(self, prefix: str) -> list[str]:
+        files = (file for file in self._folder.rglob("*") if file.is_file() and file.suffix != ".part")
+        found = (file.relative_to(self._folder).as_posix() for file in files)
+        return sorted(name for name in found if name.startswith(prefix))
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def forget_stale(folder: Path) -> None:
-    """Remove the stores in `folder` to which nothing was added for `RERUN_SECONDS`."""
+    """Remove the stores in `folder` whose first file is older than `RERUN_SECONDS`."""
     limit = time.time() - RERUN_SECONDS
     for store in folder.iterdir() if folder.is_dir() else ():
-        newest = max((entry.stat().st_mtime for entry in (store, *store.rglob("*"))), default=0.0)
-        if newest < limit:
+        times = [entry.stat().st_mtime for entry in store.rglob("*") if entry.is_file()]
+        if min(times, default=0.0) < limit:
             shutil.rmtree(store, ignore_errors=True)

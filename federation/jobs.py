@@ -53,7 +53,7 @@ class PartyPlan(_Closed, frozen=True):
 class MatchMode(StrEnum):
     """How shared customers are found (`federation.align`, `federation.align_oprf`).
 
-    `ecdh`: only all parties together could enumerate identifiers; for up to about a million.
+    `ecdh`: what others see of a list does not let them enumerate it; for up to about a million.
     `keyed`: a key that all parties share; scales to tens of millions. `oprf`: two parties, fast, and the
     coordinator sees no token; experimental.
     """

@@ -55,7 +55,11 @@ class Decryptor(Protocol):
 
 
 RERUN_SECONDS: Final = 24 * 3600.0
-"""What an unfinished job left is forgotten after a day: then a rerun starts afresh, with new keys."""
+"""What an unfinished job left is forgotten a day after it was first written: then a rerun starts with new keys."""
+
+
+SWEEP_SECONDS: Final = 3600.0
+"""How often a process that runs for long looks for what is to be forgotten."""
 
 
 class Store(Protocol):
@@ -64,6 +68,10 @@ class Store(Protocol):
     def get(self, name: str) -> bytes | None: ...
 
     def put(self, name: str, data: bytes) -> None: ...
+
+    def names(self, prefix: str) -> list[str]: ...
+
+    def remove(self, name: str) -> None: ...
 
     def clear(self) -> None:
         """Forget everything: the job is done. Called by whoever runs the roles, not by a role."""
@@ -81,6 +89,12 @@ class MemoryStore:
 
     def put(self, name: str, data: bytes) -> None:
         self.records[name] = data
+
+    def names(self, prefix: str) -> list[str]:
+        return [name for name in self.records if name.startswith(prefix)]
+
+    def remove(self, name: str) -> None:
+        self.records.pop(name, None)
 
     def clear(self) -> None:
         self.records.clear()

@@ -26,6 +26,9 @@ MAXIMUM_DEPTH: Final = 3
 LONGEST_EXPRESSION: Final = 1000
 """Characters; also what keeps parentheses from nesting beyond any use."""
 
+MOST_PARTIES: Final = 16
+"""In one expression: what it can show whom is decided over all combinations of lists."""
+
 _OPERATIONS: Final[Mapping[str, Callable[[Members, Members], Members]]] = {
     "&": lambda left, right: left & right,
     "|": lambda left, right: left | right,
@@ -50,11 +53,13 @@ def parse(source: str, parties: Collection[str]) -> Expression:
     """The expression that `source` writes.
 
     Raises `ConfigInvalid` for a sign in the wrong place, a name that is none of `parties`, signs that need
-    parentheses, or more than `MAXIMUM_DEPTH` operations inside one another.
+    parentheses, more than `MAXIMUM_DEPTH` operations inside one another, or more than `MOST_PARTIES` parties.
     """
     if len(source) > LONGEST_EXPRESSION:
         raise ConfigInvalid("members_unreadable", position=LONGEST_EXPRESSION)
     expression = _Parser(source, parties).whole()
+    if len(_names(expression)) > MOST_PARTIES:
+        raise ConfigInvalid("members_too_many", found=len(_names(expression)), maximum=MOST_PARTIES)
     if depth(expression) > MAXIMUM_DEPTH:
         raise ConfigInvalid("members_too_deep", found=depth(expression), maximum=MAXIMUM_DEPTH)
     return expression
@@ -88,6 +93,39 @@ def select(expression: Expression, members: Mapping[str, Members]) -> Members:
         return members[expression]
     operands = (select(operand, members) for operand in expression.operands)
     return reduce(_OPERATIONS[expression.sign], operands)
+
+
+def too_few(
+    expression: Expression, party: str, shown: int, held: int, k_min: int, *, count_left_out: bool = False
+) -> bool:
+    """Whether telling a party its members of the result would single somebody out.
+
+    shown: of the party's `held` customers, how many are in the result. Fewer than `k_min` are too few, and none is as
+    telling as a few, unless the expression itself says that the party can have none. Where it takes somebody away,
+    the same holds for those who are not in the result: they are known to be elsewhere. (An intersection tells a
+    party about the rest of its customers too, but only that they are not elsewhere: that is limited only where
+    `count_left_out` says so, for a result of which nothing but the size is told.)
+    """
+    own, chosen = _truth_table(expression, party)
+    can_show, can_leave_out = bool((own & chosen).any()), bool((own & ~chosen).any())
+    left_out = held - shown
+    return (can_show and shown < k_min) or (
+        (count_left_out or has_difference(expression)) and can_leave_out and left_out < k_min
+    )
+
+
+def _truth_table(expression: Expression, party: str) -> tuple[Members, Members]:
+    """Every way in which somebody can be on the lists of the expression: on this party's, and in the result."""
+    names = sorted({*_names(expression), party})
+    rows = np.arange(1 << len(names))
+    columns = {name: (rows >> place & 1).astype(np.bool_) for place, name in enumerate(names)}
+    return columns[party], select(expression, columns)
+
+
+def _names(expression: Expression) -> set[str]:
+    if isinstance(expression, str):
+        return {expression}
+    return set().union(*map(_names, expression.operands))
 
 
 class _Parser:

@@ -17,8 +17,8 @@ What "NU" costs. The map reaches about half of the curve; with the cofactor clea
 prime-order group, and not equally often. So H is no random oracle into the group: an *unblinded* point could be
 told from a uniform one. The proof does not need more: its simulator answers hash queries with points of known
 logarithm, to which it adds a random point of small order, inverts the map, and draws again when there is no
-preimage (probability 1/2). All points that the map reaches have equally many preimages, so this is exactly the
-distribution of the hash. The uniform variant (RO) costs a second map, a square root and a point addition per
+preimage (probability 1/2). All points that the map reaches have equally many preimages, so this is the distribution
+of the hash, within 2^-128. The uniform variant (RO) costs a second map, a square root and a point addition per
 identifier, for nothing here. Ristretto255 has neither twist nor cofactor, but its multiplication takes three times
 as long as X25519 in libsodium, and it needs one more native dependency.
 What it does not. Against a party that deviates: it can send points of identifiers that it does not have. The field
@@ -138,9 +138,8 @@ def check_points(points: NDArray[np.uint8], party: str) -> None:
 
     No point gives a key away: X25519 scalars are multiples of 8 and clear small orders, the twist's other factor
     is a 253-bit prime (RFC 7748, section 7; Bernstein 2006, "Curve25519: new Diffie-Hellman speed records",
-    section 3). But a point on the twist stays there under every key: a party could mark one row of a list with it and
-    recognise the row after others have multiplied. So could it with a second spelling of a number (u + p, or the
-    unused top bit), where its reader compares bytes.
+    section 3). But a point on the twist stays there under every key, and a second spelling of a number (u + p, or the
+    unused top bit) makes one point look like two: no honest party sends either, and what follows relies on that.
     """
     if points.ndim != 2 or points.shape[1] != POINT_BYTES or points.dtype != np.uint8:
         raise MessageInvalid("align_point_invalid", party=party)

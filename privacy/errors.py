@@ -77,6 +77,12 @@ class Refused(SilhouetteError):
     code = "refused"
 
 
+def is_refusal(code: str) -> bool:
+    """Whether an error with this code is a `Refused`: to run the same again would be refused again."""
+    kinds: tuple[type[Refused], ...] = (Refused, *Refused.__subclasses__())
+    return code in {kind.code for kind in kinds}
+
+
 class CohortTooSmall(Refused):
     """Fewer subjects than `k_min` would be exposed."""
 

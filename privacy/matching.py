@@ -14,6 +14,7 @@ on the lengths of the identifiers.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,7 @@ from privacy.parameters import TOKEN_BYTES
 KEY_BYTES: Final = 32
 REFERENCE_BYTES: Final = TOKEN_BYTES
 """Width of a subject reference: one CMAC value."""
+_PROJECT_INFO: Final = b"silhouette matching key v1"
 _TOKEN_INFO: Final = b"silhouette matching token v2"
 _REFERENCE_INFO: Final = b"silhouette subject reference v2"
 
@@ -51,6 +53,14 @@ class Blinded:
 def new_key() -> bytes:
     """A fresh project key of `KEY_BYTES` random bytes."""
     return secrets.token_bytes(KEY_BYTES)
+
+
+def derived_key(master: bytes, stamps: Sequence[bytes]) -> bytes:
+    """A project's key for these lists: the same for the same master and stamps, unrelated for any other.
+
+    HKDF-SHA256 (RFC 5869). Raises `CryptoError` for a master of the wrong length.
+    """
+    return _subkey(master, _PROJECT_INFO + b"".join(stamps))
 
 
 def kind_prefix(kind: str) -> bytes:

@@ -24,7 +24,15 @@ from federation.roles import Role, Store
 from federation.roster import Roster
 from federation.transport import SessionClosed, Transport
 from federation.wire import tag_of
-from privacy.errors import DeadlinePassed, PeerDropped, PeerFailed, SilhouetteError, UnexpectedMessage
+from privacy.errors import (
+    DeadlinePassed,
+    PeerDropped,
+    PeerFailed,
+    Refused,
+    SilhouetteError,
+    UnexpectedMessage,
+    is_refusal,
+)
 from privacy.sealing import Identity
 from privacy.texts import LANGUAGES, current_language
 from server.invitation import Invitation, RelayControl
@@ -82,6 +90,7 @@ class Driver:
         self._moved = time.monotonic()
         self._watched = 0.0
         self._noted = 0.0
+        self._is_refused = False
         self._outside = set(self._parties)
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
@@ -91,6 +100,9 @@ class Driver:
         try:
             result = self._drive()
         except SilhouetteError as error:
+            self._is_refused = self._is_refused or is_refusal(error.code)
+            if self._is_refused:
+                self._store.clear()
             self._record.fail(error)
             self._abort(error)
         except Exception as error:
@@ -207,6 +219,7 @@ class Driver:
         self._moved = time.monotonic()
         if received is not None and isinstance(received.message, control.StageFailed):
             text = received.message.texts.get(current_language(), received.message.code)
+            self._is_refused = is_refusal(received.message.code)
             raise PeerFailed("peer_failed", party=received.sender, problem=text)
         return received
 
@@ -241,7 +254,8 @@ class Driver:
         texts = {language: error.render(language) for language in LANGUAGES}
         for party in self._parties:
             try:
-                self._send([Outgoing(party, control.Abort(code=error.code, texts=texts))], 0)
+                code = Refused.code if self._is_refused else error.code
+                self._send([Outgoing(party, control.Abort(code=code, texts=texts))], 0)
             except (SilhouetteError, SessionClosed, httpx.HTTPError, OSError):
                 continue
         self._invitation.wait_closed()

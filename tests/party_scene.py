@@ -30,7 +30,7 @@ COORDINATOR_KEYS = Identity.generate()
 PARTNER_KEYS = Identity.generate()
 KIND = "phone/plain"
 MATCHING_KEY = bytes(range(32))
-"""What the label holder under test draws as the matching key, so that its partner here can know it beforehand."""
+"""What the label holder under test derives as the matching key, so that its partner here can know it beforehand."""
 
 
 def plan(name, role=PartyRole.FEATURE_HOLDER, fields=("income",)):
@@ -107,6 +107,7 @@ class Scene:
 
     def use(self, job, session=SESSION):
         """Take another job; the coordinator and the partner begin anew."""
+        self.job = job
         self.offer = control.Offer(session, URL, "token", encode_job(job))
         keys = {COORDINATOR: COORDINATOR_KEYS, "shop": PARTNER_KEYS}
         public = {name: key.public for name, key in keys.items()} | {"bank": self.home.identity.public}
@@ -134,6 +135,8 @@ class Scene:
 
     def start(self, number=1, name="match"):
         self.says(0 if number < 0 else number, control.StartStage(stage=number, name=name))
+        if (number, name) == (1, "match") and self.job.roles.label_holder == "bank":
+            self.says(1, align.ListStamp(stamp=bytes(32)), self.shop)
 
     def matches(self):
         """Let the coordinator and the partner bring the first stage to its end."""

@@ -113,8 +113,8 @@ def test_members_are_told_to_whoever_holds_them(mode, members, expected):
 @pytest.mark.parametrize(("shared", "rounded"), [(50, 50), (57, 50), (99, 90), (10, 10)])
 def test_size_only_is_the_size_rounded_down(mode, shared, rounded):
     lists = {
-        "bank": [str(number) for number in range(100)],
-        "shop": [str(number) for number in range(100 - shared, 180)],
+        "bank": [str(number) for number in range(120)],
+        "shop": [str(number) for number in range(120 - shared, 200)],
     }
     results, transcript = rehearse(lists, plan(mode, size_only=True), k_min=10)
     assert results[COORDINATOR].overlap == shared

@@ -125,15 +125,30 @@ def test_whoever_left_a_list_in_between_is_in_no_result(mode):
     assert all(rows == found["bank"] for rows in found.values())
 
 
-def test_a_changed_row_costs_its_own_part_only():
-    once = whole_run(MatchMode.ECDH)
+@pytest.mark.parametrize(
+    ("mode", "message"), [(MatchMode.KEYED, align.TokenPart), (MatchMode.ECDH, align.CirclePart)]
+)
+@pytest.mark.parametrize("party", LISTS)
+def test_a_changed_list_begins_afresh_and_cannot_be_compared_with_the_old_one(mode, message, party):
+    once = whole_run(mode)
     stores = {}
-    assert not Network(LISTS, MatchMode.ECDH, stores).run(sum(once.delivered.values()) - 5)
-    lists = LISTS | {"shop": LISTS["shop"][:-1]}
-    second = Network(lists, MatchMode.ECDH, stores)
+    first = Network(LISTS, mode, stores)
+    assert not first.run(sum(once.delivered.values()) - 5)
+    before = dict(stores[COORDINATOR].records)
+    lists = LISTS | {party: LISTS[party][:-1]}
+    second = Network(lists, mode, stores)
     assert second.run()
-    assert second.delivered[align.CirclePart] == 1
+    assert second.delivered[message] == once.delivered[message]
     assert set(second.found(lists)["bank"]) == shared(lists)
+    after = stores[COORDINATOR].records
+    old, new = (
+        {data[at : at + 16] for data in records.values() for at in range(0, len(data), 16)}
+        for records in (before, after)
+    )
+    assert len(old) > 100
+    assert not old & new
+    # Nothing of the first attempt is left at the coordinator.
+    assert not before.keys() & after.keys()
 
 
 def test_a_party_with_new_secrets_makes_all_old_parts_worthless():

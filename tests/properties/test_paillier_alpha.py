@@ -169,6 +169,6 @@ def test_exponents_are_drawn_below_the_order_and_reach_all_of_it(bound):
     drawn = [int.from_bytes(number, "big") for number in random_below(bound, width, 4000)]
     assert len(drawn) == 4000
     assert max(drawn) < bound
-    assert len(set(drawn)) >= min(bound, 1000)
+    assert len(set(drawn)) >= 0.9 * min(bound, 1000)
     # The mean of 4,000 uniform numbers is within six standard deviations of the middle.
     assert abs(np.mean(drawn) - (bound - 1) / 2) <= 6 * bound / np.sqrt(12 * 4000)

@@ -8,7 +8,7 @@ from privacy import matching
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(matching, "new_key", lambda: MATCHING_KEY)
+    monkeypatch.setattr(matching, "derived_key", lambda master, stamps: MATCHING_KEY)
     made = Scene(tmp_path)
     yield made
     made.home.vault.close()

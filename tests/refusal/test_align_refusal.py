@@ -35,7 +35,9 @@ def circle_coordinator(**changes):
 
 
 def partner(match=KEYED, k_min=5, own="shop", identifiers=IDENTIFIERS):
-    return align.FeatureHolder(PARTIES, own, "phone", as_identifiers(identifiers), plan=match, k_min=k_min)
+    role = align.FeatureHolder(PARTIES, own, "phone", as_identifiers(identifiers), plan=match, k_min=k_min)
+    role.start()
+    return role
 
 
 def key_message(kind="phone", key=KEY):
@@ -48,11 +50,17 @@ def partner_with_key(match=KEYED, **changes):
     return role
 
 
+def new_holder(match=KEYED, k_min=5, identifiers=IDENTIFIERS):
+    return align.LabelHolder(PARTIES, "bank", "phone", as_identifiers(identifiers), plan=match, k_min=k_min)
+
+
 def holder_with_key(match=KEYED):
-    store = MemoryStore({"key": KEY})
-    identifiers = as_identifiers(IDENTIFIERS)
-    role = align.LabelHolder(PARTIES, "bank", "phone", identifiers, plan=match, k_min=5, store=store)
+    role = new_holder(match)
     role.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "derived_key", lambda master, stamps: KEY)
+        for name in PARTIES.feature_holders:
+            role.receive(name, align.ListStamp(stamp=bytes(32)))
     return role
 
 
@@ -172,8 +180,29 @@ def test_a_result_that_shows_or_leaves_out_a_few_rows_is_refused(members, lists)
     named = {name: [str(one) for one in numbers] for name, numbers in lists.items()}
     with pytest.raises(CohortTooSmall) as caught:
         rehearse(named, plan(members=members), k_min=5)
-    assert caught.value.key in {"align_overlap_small", "align_list_small"}
+    assert caught.value.key in {"align_result_small", "align_list_small"}
     assert caught.value.values == {"k_min": 5}
+
+
+@pytest.mark.parametrize("missing", [0, 1, 4])
+def test_a_size_that_says_who_is_missing_is_refused(missing):
+    """All, or all but a few, of somebody's customers: the size alone would tell who."""
+    many = [f"1390001{number:04d}" for number in range(40)]
+    lists = {"bank": many[: 20 + missing], "shop": [*many[:20], *many[30:]], "telco": many}
+    with pytest.raises(CohortTooSmall) as caught:
+        rehearse(lists, plan(size_only=True), k_min=5)
+    assert (caught.value.key, caught.value.values) == ("align_result_small", {"k_min": 5})
+
+
+@pytest.mark.parametrize("mode", [MatchMode.KEYED, MatchMode.ECDH])
+def test_nobody_is_as_few_as_one(mode):
+    """Whether one person is on the bank's list must not decide between an answer and a refusal."""
+    shared = [f"1390001{number:04d}" for number in range(30)]
+    others = [f"1390002{number:04d}" for number in range(30)]
+    for own in (others, [*others[:-1], shared[0]]):
+        lists = {"bank": own, "shop": shared, "telco": shared}
+        with pytest.raises(CohortTooSmall):
+            rehearse(lists, plan(mode, members="shop & (bank | telco)"), k_min=5)
 
 
 def test_a_size_under_k_min_is_refused_without_the_number():
@@ -223,8 +252,11 @@ def test_places_may_come_in_any_order_from_the_circle_but_never_twice():
 
 def test_a_party_refuses_a_small_overlap_itself():
     refuses(CohortTooSmall, partner_with_key(), COORDINATOR, matched(1, 2, 3, 4), "align_overlap_small")
-    few = partner_with_key(plan(members="shop - bank"))
-    refuses(CohortTooSmall, few, COORDINATOR, matched(1, 2, 3, 4), "align_overlap_small")
+    few = plan(members="shop - bank")
+    refuses(CohortTooSmall, partner_with_key(few), COORDINATOR, matched(1, 2, 3, 4), "align_result_small")
+    # Nobody, or all but a few, would tell as much.
+    refuses(CohortTooSmall, partner_with_key(few), COORDINATOR, matched(), "align_result_small")
+    refuses(CohortTooSmall, partner_with_key(few), COORDINATOR, matched(*range(27)), "align_result_small")
     outside = partner_with_key(plan(members="bank - shop"))
     outside.receive(COORDINATOR, matched())
     assert outside.result.size == 0
@@ -254,6 +286,10 @@ def test_a_party_refuses_members_it_did_not_ask_for_and_sizes_likewise():
     refuses(UnexpectedMessage, partner_with_key(plan(size_only=True)), "bank", size)
     small = align.OverlapSize(size=4)
     refuses(CohortTooSmall, partner_with_key(plan(size_only=True)), COORDINATOR, small)
+    for impossible in (12, 35):  # k_min is 5, and the list has 30
+        message = align.OverlapSize(size=impossible)
+        role = partner_with_key(plan(size_only=True))
+        refuses(MessageInvalid, role, COORDINATOR, message, "align_size_impossible")
     role = partner_with_key(plan(size_only=True))
     role.receive(COORDINATOR, size)
     refuses(UnexpectedMessage, role, COORDINATOR, size)
@@ -280,9 +316,34 @@ def test_a_party_refuses_another_kind_a_short_key_a_short_list_and_repeated_iden
     refuses(MessageInvalid, partner(), "bank", key_message(kind="card"), "align_kind_differs")
     for match in (KEYED, ECDH):
         refuses(CryptoError, partner(match), "bank", key_message(key=KEY[:16]))
-        refuses(CohortTooSmall, partner(match, k_min=31), "bank", key_message(), "align_list_small")
-        twice = partner(match, identifiers=[*IDENTIFIERS, IDENTIFIERS[3]])
-        refuses(IdentifierInvalid, twice, "bank", key_message(), "align_identifiers_repeated")
+        for changes, error, key in [
+            ({"k_min": 31}, CohortTooSmall, "align_list_small"),
+            (
+                {"identifiers": [*IDENTIFIERS, IDENTIFIERS[3]]},
+                IdentifierInvalid,
+                "align_identifiers_repeated",
+            ),
+        ]:
+            with pytest.raises(error) as caught:
+                partner(match, **changes)
+            assert caught.value.key == key
+            with pytest.raises(error) as caught:
+                new_holder(match, **changes).start()
+            assert caught.value.key == key
+
+
+def test_the_label_holder_refuses_stamps_of_strangers_twice_malformed_or_too_late():
+    stamp = align.ListStamp(stamp=bytes(32))
+    refuses(UnexpectedMessage, new_holder(), "shop", stamp)
+    role = new_holder()
+    role.start()
+    for sender in ("bank", "mallory", COORDINATOR):
+        refuses(UnexpectedMessage, role, sender, stamp)
+    refuses(MessageInvalid, role, "shop", align.ListStamp(stamp=bytes(31)), "align_check_length")
+    assert role.receive("shop", stamp) == []
+    refuses(UnexpectedMessage, role, "shop", stamp)
+    refuses(UnexpectedMessage, holder_with_key(), "telco", stamp)
+    refuses(UnexpectedMessage, partner(), "bank", stamp)
 
 
 # --- the circle
@@ -337,6 +398,9 @@ def test_a_party_refuses_points_that_do_not_belong_to_it():
         return align.Points(owner=owner, part=part, points=data)
 
     refuses(UnexpectedMessage, partner(ECDH), "bank", points())
+    half = partner_with_key(ECDH)
+    half.receive("bank", hello(b"b" * 16))
+    refuses(UnexpectedMessage, half, "bank", points())  # not before everybody has said how many will come
     refuses(UnexpectedMessage, partner_with_key(KEYED), "bank", points())
     role = in_circle()
     refuses(UnexpectedMessage, role, "mallory", points())
@@ -368,9 +432,8 @@ def test_a_party_refuses_points_that_could_mark_a_row(bad):
     refuses(MessageInvalid, in_circle(), "bank", message, "align_point_invalid")
 
 
-def test_a_party_refuses_more_points_than_a_list_may_have(monkeypatch):
-    monkeypatch.setattr(align, "MAX_IDENTIFIERS", 40)
-    role = in_circle()
+def test_a_party_refuses_more_points_than_were_announced():
+    role = in_circle()  # where everybody announced 30
     data = points_of_bank(25)
     role.receive("bank", align.Points(owner="bank", part=0, points=data))
     more = align.Points(owner="bank", part=1, points=data)
@@ -437,7 +500,24 @@ def test_the_coordinator_refuses_circle_parts_from_the_wrong_hop_or_that_it_did_
     # All of the bank's points made equal by its last hop, the telco.
     with pytest.raises(MessageInvalid) as caught:
         role.receive("telco", part("bank"))
-    assert (caught.value.key, caught.value.values["party"]) == ("align_tokens_repeated", "telco")
+    assert (caught.value.key, caught.value.values["party"]) == ("align_circle_broken", "bank")
+
+
+def test_the_coordinator_does_not_join_when_a_part_has_vanished():
+    store = MemoryStore()
+    role = circle_coordinator(store=store)
+    for name in PARTIES.all:
+        role.receive(name, circle_list(15, 15))
+    for owner, hop in (("shop", "bank"), ("telco", "shop"), ("bank", "telco")):
+        for number in (0, 1):
+            if (owner, number) == ("bank", 1):
+                store.remove(store.names("shop/")[0])
+                message = align.CirclePart(owner=owner, part=number, tokens=some_tokens(15, 15))
+                refuses(MessageInvalid, role, hop, message, "align_list_invalid")
+            else:
+                role.receive(
+                    hop, align.CirclePart(owner=owner, part=number, tokens=some_tokens(15, 15 * number))
+                )
 
 
 # --- the partners' row checks
@@ -505,9 +585,7 @@ def test_checks_of_a_wrong_length_repeated_or_from_strangers_are_refused(holder)
 
 
 def test_checks_that_nobody_asked_for_are_refused():
-    identifiers = as_identifiers(IDENTIFIERS)
-    fresh = align.LabelHolder(PARTIES, "bank", "phone", identifiers, plan=KEYED, k_min=5)
-    refuses(UnexpectedMessage, fresh, "shop", check(*range(6)))
+    refuses(UnexpectedMessage, new_holder(), "shop", check(*range(6)))
     refuses(UnexpectedMessage, partner_with_key(), "telco", check(*range(6)))
     refuses(UnexpectedMessage, partner_with_key(), "bank", check(*range(6)))
     refuses(UnexpectedMessage, coordinator(), "shop", check(*range(6)))

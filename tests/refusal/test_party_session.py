@@ -70,7 +70,7 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     assert [stage for stage, _ in heard] == [0] + [1] * (len(heard) - 1)
     finished = heard[-1][1]
     assert finished.received == {
-        "align.part_wanted/1": 1, "align.matched/2": 1, "align.check/1": 1,
+        "align.stamp/1": 1, "align.part_wanted/1": 1, "align.matched/2": 1, "align.check/1": 1,
     }  # fmt: skip
     assert finished.bytes_sent.keys() == {COORDINATOR, "shop"}
     assert scene.home.vault.names() == [
@@ -90,8 +90,9 @@ def test_a_partners_message_waits_until_the_stage_begins(scene):
     scene.party().run()
     assert isinstance(scene.heard()[-1][1], control.StageFinished)
     # A feature holder is done when it has told the label holder which rows it has.
-    told = [scene.shop.open(frame).message for to, frame in scene.script.sent if to == "shop"]
-    assert [message.digest for message in told] == [row_check().digest]
+    stamp, told = [scene.shop.open(frame).message for to, frame in scene.script.sent if to == "shop"]
+    assert isinstance(stamp, align.ListStamp)
+    assert told.digest == row_check().digest
 
 
 def test_a_partners_check_may_come_before_the_matches(scene):

@@ -19,6 +19,12 @@ from privacy.errors import CohortTooSmall
 from privacy.texts import LANGUAGES, catalogue
 
 CANARIES = [f"1390000{number:04d}" for number in range(40)]
+OTHERS = [f"1390007{number:04d}" for number in range(20)]
+LISTS = {
+    "bank": CANARIES,
+    "shop": [*CANARIES[:30], *OTHERS[:10]],
+    "telco": [*CANARIES[:30], *OTHERS[10:]],
+}
 KEYED, ECDH = plan(MatchMode.KEYED), plan(MatchMode.ECDH)
 PLANS = {
     "keyed": KEYED,
@@ -72,7 +78,7 @@ def role_of(name):
 @pytest.mark.parametrize("match", PLANS.values(), ids=PLANS)
 def test_every_message_is_declared_for_its_recipient_and_nothing_else_is(match):
     received = {"label_holder": set(), "feature_holder": set(), "coordinator": set()}
-    for _, recipient, message in record(match).transcript:
+    for _, recipient, message in record(match, lists=LISTS).transcript:
         received[role_of(recipient)].add(tag_of(message))
     disclosures = align.disclosures_of(match)
     assert received == {role: declared(disclosures, role) for role in received}
@@ -88,20 +94,20 @@ def test_every_disclosure_has_a_text(language):
 
 @pytest.mark.parametrize("match", PLANS.values(), ids=PLANS)
 def test_no_identifier_crosses_and_the_coordinator_never_gets_the_key(match):
-    recording = record(match)
+    recording = record(match, lists=LISTS)
     keys = {message.key for message in recording.to("shop", align.MatchingKey)}
     assert len(keys) == 1
     (key,) = keys
     for sender, recipient, message in recording.transcript:
         data = encode(message)
-        assert not any(canary.encode() in data for canary in CANARIES)
+        assert not any(canary.encode() in data for canary in [*CANARIES, *OTHERS])
         if isinstance(message, align.MatchingKey):
             assert (sender, role_of(recipient)) == ("bank", "feature_holder")
         else:
             assert key not in data
     for data in recording.stored.values():
         assert key not in data
-        assert not any(canary.encode() in data for canary in CANARIES)
+        assert not any(canary.encode() in data for canary in [*CANARIES, *OTHERS])
     assert key.hex() not in repr(align.MatchingKey(kind="phone", key=key))
     assert repr(key) not in repr(align.MatchingKey(kind="phone", key=key))
 
