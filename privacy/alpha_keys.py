@@ -28,7 +28,7 @@ an h with known logarithms (p - 1 and q - 1 smooth beyond the check), so that a 
 h, and mark its own ciphertexts with elements outside the group, which masks by h leave in place: it then reads
 from a sum which rows are in it. `checked_generator` refuses what can be seen: a non-unit, the wrong Jacobi
 symbol, orders modulo either prime that are 4096-power-smooth (those of 1 and -1 are). The rest cannot be seen: to
-decide who is in the group is what is assumed to be hard. Uniform masks need none of this (`privacy.paillier`), so
+decide who is in the group is what is assumed to be hard. Uniform masks ask only for an n of two primes, so
 a partner takes an h only in a job that names alpha-keys, which it has approved.
 """
 

@@ -39,7 +39,7 @@ PUBLIC_PAYS_FROM: Final = 10_000
 """Fewest masks by the public key alone for which starting processes pays (about 3 s)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MaskSource:
     """Who makes the masks.
 
@@ -52,6 +52,9 @@ class MaskSource:
     work: Callable[..., list[mpz]]
     arguments: tuple[Any, ...]
     pays_from: int
+
+    def __repr__(self) -> str:
+        return f"MaskSource({self.key})"  # the arguments may be a secret key
 
 
 class MaskPool:

@@ -18,7 +18,8 @@ Two kinds of random masks (`privacy.random_powers`), for two kinds of curious pe
     `rerandomize` hides how a ciphertext was made from the *key holder*, who can strip a mask down to its r
     and compare it with the r of its own ciphertexts. (h^n)^s will not do: h has Jacobi symbol 1 and may miss
     other small subgroups, so that products of different rows could be told apart. Here masks are uniform
-    n-th powers, within a statistical distance of 2^-64, under no assumption.
+    n-th powers, within a statistical distance of 2^-64, under no assumption but that n is what a Paillier modulus
+    should be: of two primes, gcd(n, phi(n)) = 1. A key holder that makes n of many chosen factors is not stopped.
 With the published generator of an alpha-key both use powers of that instead: cheaper, and the key holder's fast
 decryption stays possible, under more assumptions (`privacy.alpha_keys` says which, on whom).
 
@@ -34,6 +35,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from operator import index
 from typing import Any, Final
 
@@ -43,6 +45,9 @@ from gmpy2 import mpz
 from privacy.alpha_keys import checked_generator, published_masks
 from privacy.errors import CiphertextInvalid, KeyMismatch, PackingOverflow
 from privacy.random_powers import Masks, inverses, join, product, short_masks, split
+
+SMALLEST_FACTOR: Final = 1 << 20
+"""Moduli with a smaller prime factor are refused: it costs one gcd to find, and no key in use has one."""
 
 MAXIMUM_KEY_BITS: Final = 16_384
 """Larger moduli are refused on receipt: a peer could otherwise stall us with one message."""
@@ -100,10 +105,11 @@ class PublicKey:
     ) -> PublicKey:
         """Read a key from a peer. generator: of an alpha-key, else empty; alpha_keys: whether the job names them.
 
-        Raises `KeyMismatch` when n is even, prime, not in canonical form, shorter than `minimum_bits` or
-        longer than `MAXIMUM_KEY_BITS`, and when there is a generator without `alpha_keys`, or one that fails
-        `alpha_keys.checked_generator`. That n has exactly two large factors cannot be checked without them;
-        whoever offers a bad key could decrypt under a good one just as well.
+        Raises `KeyMismatch` when n is prime, has a factor below `SMALLEST_FACTOR`, is not in canonical form, shorter
+        than `minimum_bits` or longer than `MAXIMUM_KEY_BITS`, and when there is a generator without `alpha_keys`,
+        or one that fails `alpha_keys.checked_generator`. That n has exactly two factors cannot be seen without
+        them. Under a bad n no message is safe that would not be under a good one, for its maker can decrypt both;
+        but `rerandomize` no longer hides from it how a ciphertext was made.
         """
         if generator and not alpha_keys:
             raise KeyMismatch("paillier_generator_unasked")
@@ -112,7 +118,7 @@ class PublicKey:
         n = mpz(int.from_bytes(data, "big"))
         if n.bit_length() < minimum_bits:
             raise KeyMismatch("paillier_key_short", bits=n.bit_length(), minimum=minimum_bits)
-        if not n & 1 or gmpy2.is_prime(n, 5):
+        if gmpy2.gcd(n, _small_primes()) != 1 or gmpy2.is_prime(n, 5):
             raise KeyMismatch("paillier_key_invalid")
         return cls(n, checked_generator(generator, n) if generator else None)
 
@@ -269,3 +275,9 @@ def shift_pack(ciphertexts: Sequence[mpz], slot_bits: int, slots: int, key: Publ
             total = gmpy2.powmod(total, shift, n_squared) * c % n_squared
         packed.append(total)
     return packed
+
+
+@cache
+def _small_primes() -> mpz:
+    """The product of all primes below `SMALLEST_FACTOR`."""
+    return gmpy2.primorial(SMALLEST_FACTOR)

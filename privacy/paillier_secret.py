@@ -51,6 +51,9 @@ SMALLEST_TESTING_BITS: Final = 128
 ENCRYPTIONS_PER_PROCESS: Final = 10_000
 DECRYPTIONS_PER_PROCESS: Final = 1_500
 """Fewest values per worker process for which starting it (about 3 s) pays at 2048 bits."""
+ENCRYPTIONS_PER_STARTED: Final = 500
+DECRYPTIONS_PER_STARTED: Final = 60
+"""Fewest for a process that is there already and has its tables: some 0.15 s of work, against sending it there."""
 
 ALPHA_SPEED: Final = 4
 """So many times more values of an alpha-key, which is faster by about this factor."""
@@ -164,7 +167,11 @@ class SecretKey:
         Raises `PackingOverflow` when some |m| > `public.max_plaintext`.
         """
         values = self.public.checked(plaintexts)
-        jobs = workers.worth(len(values), self._per_process(ENCRYPTIONS_PER_PROCESS))
+        jobs = workers.worth(
+            len(values),
+            self._per_process(ENCRYPTIONS_PER_PROCESS),
+            self._per_process(ENCRYPTIONS_PER_STARTED),
+        )
         if jobs > 1:
             return workers.spread(_encrypt_in_worker, (self.to_bytes(),), values, jobs)
         modulo_p, modulo_q = (part.mask(values) for part in self._parts)
@@ -184,7 +191,11 @@ class SecretKey:
 
         workers: as in `encrypt`. Raises `CiphertextInvalid` unless 0 < c < n^2 and gcd(c, n) = 1.
         """
-        jobs = workers.worth(len(ciphertexts), self._per_process(DECRYPTIONS_PER_PROCESS))
+        jobs = workers.worth(
+            len(ciphertexts),
+            self._per_process(DECRYPTIONS_PER_PROCESS),
+            self._per_process(DECRYPTIONS_PER_STARTED),
+        )
         if jobs > 1:
             return workers.spread(_decrypt_in_worker, (self.to_bytes(),), ciphertexts, jobs)
         n, n_squared = self.public.n, self.public.n_squared
@@ -221,13 +232,19 @@ class SecretKey:
         return [n_squared - c if sign & 1 else c for c, sign in zip(results, signs, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Subgroup:
     """What makes an alpha-key: prime factors of p - 1 and q - 1, and the published generator modulo n."""
 
     alpha_p: mpz
     alpha_q: mpz
     generator: mpz
+
+    def __repr__(self) -> str:
+        return "Subgroup(...)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret key is not pickled; seal SecretKey.to_bytes() instead")
 
     @classmethod
     def generate(cls, p: mpz, q: mpz, alpha_p: mpz, alpha_q: mpz) -> Subgroup:

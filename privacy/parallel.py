@@ -46,9 +46,13 @@ class Workers:
         with self._chosen():
             return int(effective_n_jobs(-1))
 
-    def worth(self, items: int, items_per_process: int) -> int:
-        """Processes for which `items` give each at least `items_per_process`; 1 where starting some would not pay."""
-        wanted = items // items_per_process
+    def worth(self, items: int, items_per_process: int, once_started: int | None = None) -> int:
+        """Processes for which `items` give each at least `items_per_process`; 1 where starting some would not pay.
+
+        once_started: the least per process that pays when they need not be started any more (default: the same).
+        """
+        started = self.backend != DEFAULT_BACKEND or _STARTED.is_set()
+        wanted = items // (once_started if once_started and started else items_per_process)
         return min(self.available, wanted) if wanted > 1 else 1
 
     def map(self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> list[Result]:

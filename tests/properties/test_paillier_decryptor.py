@@ -62,7 +62,9 @@ def test_without_expectations_nothing_works_in_the_background(key: SecretKey) ->
 
 def test_worker_processes_give_the_same(key: SecretKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_PROCESS", 4)
+    monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_STARTED", 4)
     monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_PROCESS", 4)
+    monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_STARTED", 4)
     monkeypatch.setattr(privacy.mask_pool, "MASKS_PER_CALL", 3)
     keeper = ParallelDecryptor(key, Workers(2)).expect(2)
     values = list(range(-10, 10))

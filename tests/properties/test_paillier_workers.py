@@ -24,7 +24,9 @@ KEYS = [SecretKey.generate(512, alpha=alpha, testing_only=True) for alpha in (Fa
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_PROCESS", 2)
+    monkeypatch.setattr(privacy.paillier_secret, "ENCRYPTIONS_PER_STARTED", 2)
     monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_PROCESS", 2)
+    monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_STARTED", 2)
     monkeypatch.setattr(privacy.weighted_sums, "TERMS_PER_PROCESS", 20)
 
 

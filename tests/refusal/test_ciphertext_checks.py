@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
 import gmpy2
@@ -72,6 +73,7 @@ def test_decryption_never_answers_a_bad_number(key: SecretKey, name: str) -> Non
 
 def test_worker_processes_refuse_a_bad_number_too(key: SecretKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_PROCESS", 1)
+    monkeypatch.setattr(privacy.paillier_secret, "DECRYPTIONS_PER_STARTED", 1)
     monkeypatch.setattr(privacy.paillier_secret, "ALPHA_SPEED", 1)
     for bad in (mpz(0), tampered(key, "multiple of p"), key.public.n_squared):
         with pytest.raises(CiphertextInvalid):
@@ -313,3 +315,26 @@ def test_refusals_explain_themselves_without_showing_numbers(key: SecretKey) -> 
             shown = caught.value.render(language)
             assert str(bad) not in shown
             assert str(public.max_plaintext + 1) not in shown
+
+
+def test_a_modulus_with_a_small_factor_is_refused() -> None:
+    large = SecretKey.generate(512, testing_only=True).public.n
+    for factor in (3, 65_537, 1_048_573):  # the last one is the largest prime below 2^20
+        data = int(large * factor).to_bytes(80, "big").lstrip(b"\x00")
+        with pytest.raises(KeyMismatch):
+            PublicKey.from_bytes(data, 512)
+    beyond = int(large * 1_048_583).to_bytes(80, "big").lstrip(b"\x00")
+    assert PublicKey.from_bytes(beyond, 512).n == large * 1_048_583
+
+
+def test_what_holds_a_secret_does_not_show_or_pickle_it() -> None:
+    key = SecretKey.generate(512, alpha=True, testing_only=True)
+    numbers = [str(int(number)) for number in (key.to_phe().p, key.to_phe().q, key._subgroup.alpha_p)]
+    pool = key.mask_pool()
+    shown = " ".join(map(repr, (key, key._subgroup, pool, pool._source)))
+    assert not any(number in shown for number in numbers)
+    assert key.to_bytes().hex() not in shown
+    assert repr(key.to_bytes())[2:-1] not in shown
+    for secret in (key, key._subgroup, pool):
+        with pytest.raises(TypeError):
+            pickle.dumps(secret)

@@ -80,6 +80,51 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     assert not [thread for thread in threading.enumerate() if thread.name == "inbox" and thread.is_alive()]
 
 
+def unfinished(scene):
+    return scene.home.vault.names("unfinished/")
+
+
+def test_what_a_rerun_may_go_on_from_stays_when_a_session_breaks(scene):
+    scene.start()
+    with pytest.raises(PeerDropped):
+        scene.party().run()
+    assert unfinished(scene) == [f"unfinished/{JOB.digest}/match/secrets"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"), [("peer_failed", True), ("refused", False), ("cohort_too_small", False)]
+)
+def test_an_abort_leaves_it_unless_something_was_refused(scene, code, kept):
+    scene.start()
+    scene.says(0, control.Abort(code=code, texts={}))
+    with pytest.raises(PeerFailed):
+        scene.party().run()
+    assert bool(unfinished(scene)) is kept
+
+
+def test_a_refusal_leaves_nothing_for_a_rerun(scene):
+    scene.start()
+    scene.says(1, matched(rows=2))
+    fails(scene, CohortTooSmall, "align_overlap_small")
+    assert unfinished(scene) == []
+
+
+def test_customers_are_written_when_the_job_has_ended_and_not_before(scene):
+    scene.start()
+    scene.matches()
+    with pytest.raises(PeerDropped):
+        scene.party().run()
+    assert not list(scene.home.results.rglob("customers.csv"))
+    scene.use(JOB, session="5e5511" * 5)
+    scene.start()
+    scene.matches()
+    scene.says(0, control.EndSession())
+    scene.script.closed = False
+    scene.party().run()
+    (file,) = scene.home.results.rglob("customers.csv")
+    assert len(file.read_text().splitlines()) == 1 + ROWS
+
+
 def test_a_partners_message_waits_until_the_stage_begins(scene):
     job = match_job("bank", "shop", own_is_holder=False)
     scene.use(job)

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from enumeration import found_in
 from in_process import InProcessFederation, sample_plans
+from matching_parties import as_identifiers
 from spelled import texts_of
 
 from clients.compare import compare
 from clients.sample import make_world, risk_fields, sample_table, write_world
 from federation import align, boosting, insight, kmeans, scoring, session, wire
+from federation.files import FolderStore
 from federation.jobs import Deadlines, Job, MatchPlan, RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
 
@@ -37,6 +40,14 @@ def finished(tmp_path_factory):
     )
     tables = {party: sample_table(folder / "world", party) for party in PARTIES}
     patch = pytest.MonkeyPatch()
+    stored = []
+    put = FolderStore.put
+
+    def noting(store, name, data):
+        stored.append(data)
+        put(store, name, data)
+
+    patch.setattr(FolderStore, "put", noting)
     logs = []
     handler = logging.Handler()
     handler.emit = lambda record: logs.append(handler.format(record))
@@ -47,7 +58,7 @@ def finished(tmp_path_factory):
     finally:
         logging.getLogger().removeHandler(handler)
         patch.undo()
-    return federation, outcome, world, folder / "world", logs
+    return federation, outcome, world, folder / "world", logs, stored
 
 
 def test_the_job_is_done_and_equals_pooled_models(finished) -> None:
@@ -109,7 +120,7 @@ def search(haystack: bytes, wanted: list[bytes]) -> list[bytes]:
 
 
 def test_no_identifier_or_canary_is_on_the_wire_on_disk_or_in_logs(finished) -> None:
-    federation, _, world, world_folder, logs = finished
+    federation, _, world, world_folder, logs, _ = finished
     wanted = needles(world_folder, world)
     plain = b"\n".join(message for _, _, message in federation.messages)
     assert search(plain, wanted) == []
@@ -119,6 +130,20 @@ def test_no_identifier_or_canary_is_on_the_wire_on_disk_or_in_logs(finished) -> 
         # A party's own results are its own customers'; everything else must hold none.
         if file.is_file() and "results" not in file.parts:
             assert search(file.read_bytes(), wanted) == [], file
+
+
+def test_walking_through_the_phones_finds_none_in_what_the_coordinator_stored(finished) -> None:
+    """Every byte that the coordinator kept or was sent, against every phone of the sample world."""
+    federation, _, world, *_, stored = finished
+    phones = sorted({phone for party in PARTIES for phone in world.truth[f"phone_{party}"] if phone})
+    received = [data for _, recipient, data in federation.messages if recipient == COORDINATOR]
+    files = [file.read_bytes() for file in federation.coordinator.folder.rglob("*") if file.is_file()]
+    tokens = sum(map(len, stored)) // 16
+    assert tokens > 1000  # the lists of all parties
+    assert found_in([*stored, *received, *files], as_identifiers(phones)) == 0
+    assert not (federation.coordinator.folder / "unfinished").exists() or not any(
+        (federation.coordinator.folder / "unfinished").iterdir()
+    )
 
 
 def test_no_feature_value_crosses_in_binary(finished) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.set_algebra import Operation, depth, everybody, has_difference, parse, select
+from federation.set_algebra import Operation, depth, everybody, has_difference, parse, select, too_few
 from privacy.errors import ConfigInvalid
 
 PARTIES = ("bank", "shop", "telco", "net-shop")
@@ -86,3 +86,39 @@ def test_selects_what_python_sets_do(written, groups):
     chosen = select(parse(source, tuple(lists)), members)
     found = {one for one, is_in in zip(union, chosen.tolist(), strict=True) if is_in}
     assert found == eval(python, {"__builtins__": {}}, lists)  # noqa: S307 (made here)
+
+
+@pytest.mark.parametrize(
+    ("source", "party", "shown", "held", "few"),
+    [
+        ("bank & shop", "bank", 4, 50, True),
+        ("bank & shop", "bank", 0, 50, True),
+        ("bank & shop", "bank", 5, 50, False),
+        ("bank & shop", "bank", 50, 50, False),  # whoever is not shared is not known to be elsewhere
+        ("bank & shop", "telco", 0, 50, True),  # a telco customer may be in the result: none is telling
+        ("bank - shop", "bank", 40, 50, False),
+        ("bank - shop", "bank", 46, 50, True),  # four are at the shop
+        ("bank - shop", "bank", 50, 50, True),  # none is at the shop
+        ("bank - shop", "bank", 4, 50, True),
+        ("bank - shop", "shop", 0, 50, False),  # the expression says so already
+        ("bank | shop", "bank", 50, 50, False),
+        ("bank | shop", "telco", 3, 50, True),
+        ("shop & (bank | telco)", "bank", 0, 50, True),
+        ("(shop - bank) | bank", "bank", 50, 50, False),  # all of the bank's, whatever the lists hold
+    ],
+)
+def test_a_few_are_too_few_and_so_is_nobody(source, party, shown, held, few):
+    assert too_few(parse(source, PARTIES), party, shown, held, 5) is few
+
+
+@pytest.mark.parametrize(("shown", "few"), [(45, False), (46, True), (50, True), (4, True)])
+def test_a_size_alone_must_leave_enough_out(shown, few):
+    assert too_few(everybody(PARTIES), "bank", shown, 50, 5, count_left_out=True) is few
+
+
+def test_expressions_over_many_parties_are_refused():
+    names = [f"p{number}" for number in range(17)]
+    assert parse(" | ".join(names[:16]), names)
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(" | ".join(names), names)
+    assert caught.value.key == "members_too_many"
