@@ -36,15 +36,14 @@ Cost. `keyed`: under 0.2 us per identifier and 16 bytes sent. `ecdh`: one mappin
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 
-from federation.align_coordinator import CircleCoordinator, KeyedCoordinator, Overlap
-from federation.align_lists import MAX_IDENTIFIERS, Integers, KeyedList, OwnList, References
+from federation.align_circle import CircleCoordinator
+from federation.align_coordinator import KeyedCoordinator, Overlap
+from federation.align_lists import MAX_IDENTIFIERS, Integers, KeyedList, OwnList
 from federation.align_messages import (
     DIGEST_BYTES,
     MESSAGES,
@@ -63,9 +62,10 @@ from federation.align_messages import (
     disclosures_of,
 )
 from federation.align_ring import Ring
+from federation.align_rows import AlignedRows, check_distinct, checked_positions, row_digest
 from federation.align_secrets import Secrets
 from federation.jobs import MatchMode, MatchPlan
-from federation.messages import COORDINATOR, Array, Message, Outgoing
+from federation.messages import COORDINATOR, Message, Outgoing
 from federation.roles import MemoryStore, Parties, Progress, Store, expect
 from federation.set_algebra import parse, too_few
 from privacy import matching
@@ -79,29 +79,6 @@ __all__ = [
     "FeatureHolder", "KeyedCoordinator", "LabelHolder", "ListStamp", "Matched", "MatchingKey", "Overlap", "OverlapSize",
     "PartWanted", "Points", "RowCheck", "TokenList", "TokenPart", "checked_positions", "disclosures_of", "row_digest",
 ]  # fmt: skip
-
-_CHECK_LABEL: Final = b"\x00silhouette align check v1\x00"
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedRows:
-    """A party's result. rows: own rows in the result, int64; the same subjects in the same order at all parties
-    where the result is what all share. size: their number; with `size_only` there are no rows, and it is rounded.
-
-    subject_refs: (rows, 16) uint8, this project's reference per subject; the same at all parties.
-    """
-
-    rows: Integers
-    size: int
-    subject_refs: References
-
-
-def row_digest(key: bytes, subject_refs: References) -> bytes:
-    """HMAC-SHA256 under the project's key of all references in order: equal rows at two parties, equal digests.
-
-    subject_refs: (size, 16) uint8. Neither the key nor a reference is known to the coordinator.
-    """
-    return hmac.digest(key, _CHECK_LABEL + subject_refs.tobytes(), hashlib.sha256)
 
 
 class _Holder:
@@ -206,7 +183,7 @@ class _Holder:
     def _aligned(self) -> AlignedRows:
         """The rows of all matched positions. Raises `CohortTooSmall`."""
         own, positions = cast(OwnList, self._list), np.concatenate(self._positions)
-        _check_distinct(positions, len(own), rising=own.is_sorted)
+        check_distinct(positions, len(own), rising=own.is_sorted)
         if self._members is None:
             if len(positions) < self._k_min:
                 raise CohortTooSmall("align_overlap_small", k_min=self._k_min)
@@ -340,24 +317,3 @@ class FeatureHolder(_Holder):
             return []
         digest = row_digest(self._key, rows.subject_refs)
         return [Outgoing(self._parties.label_holder, RowCheck(digest=digest))]
-
-
-def checked_positions(positions: Array, length: int, *, rising: bool) -> Integers:
-    """Places in a list of this length as int64, strictly `rising` or distinct. Raises `MessageInvalid`."""
-    if positions.ndim != 1 or positions.dtype != np.uint32:
-        raise MessageInvalid("align_positions_type")
-    wide = positions.astype(np.int64)
-    if len(wide) and int(wide.max()) >= length:
-        raise MessageInvalid("align_positions_outside")
-    _check_distinct(wide, length, rising=rising)
-    return wide
-
-
-def _check_distinct(positions: Integers, length: int, *, rising: bool) -> None:
-    if rising:
-        # The list is in token order, so shared tokens come at rising places.
-        repeats = bool((np.diff(positions) <= 0).any())
-    else:
-        repeats = bool((np.bincount(positions, minlength=length) > 1).any())
-    if repeats:
-        raise MessageInvalid("align_positions_order")
