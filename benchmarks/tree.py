@@ -38,6 +38,7 @@ from federation.encrypted_column import EncryptedColumn
 from federation.group_by import CodedRows, sum_by
 from federation.pair_layout import PairLayout
 from privacy.fixed_point import encode
+from privacy.mask_pool import MaskPool, uniform_masks
 from privacy.paillier import PublicKey, shift_pack
 from privacy.paillier_secret import SecretKey
 from privacy.parameters import STANDARD
@@ -46,6 +47,9 @@ from privacy.random_powers import TABLE_PAYS_FROM
 DEPTH: Final = 5
 SMALLER_SHARE: Final = 0.45
 """Splits are a little uneven, as real ones are."""
+
+
+Encrypt = Callable[[list[int]], list[mpz]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +94,20 @@ class Task:
         for rows in self.nodes:
             gradients = plain_sums(self.gradients[rows], self.codes[rows])
             hessians = plain_sums(self.hessians[rows], self.codes[rows])
-            found += [(g << self.layout.half_bits) + h for g, h in zip(gradients, hessians, strict=True)]
+            found += [(g << self.layout.low_bits) + h for g, h in zip(gradients, hessians, strict=True)]
         return found
 
 
-def our_tree(
-    task: Task, owner: SecretKey, partner: PublicKey, encrypt: Callable[[list[int]], list[mpz]]
-) -> list[int]:
-    """Both sides of ours, from plaintexts to sums."""
+def our_tree(task: Task, owner: SecretKey, partner: PublicKey, encrypt: Encrypt, mask: Encrypt) -> list[int]:
+    """Both sides of ours, from plaintexts to sums. encrypt: the owner's; mask: the partner's, of zeros."""
     sent = owner.public.dump(encrypt(task.plaintexts))
     column = EncryptedColumn.load(sent, len(task.codes), partner)
     coded = CodedRows(task.codes, N_CODES)
     tables = [sum_by(column, coded, rows) for rows in task.nodes]
     cells = [cell for table in tables for feature in table for cell in feature]
     slots = task.layout.slots
-    packed = partner.rerandomize(shift_pack(cells, slots.slot_bits, slots.slots, partner))
+    packed = shift_pack(cells, slots.slot_bits, slots.slots, partner)
+    packed = partner.rerandomize(packed, mask([0] * len(packed)))
     received = owner.public.load(partner.dump(packed), slots.plaintexts(len(cells)))
     return slots.unpack(owner.decrypt(received), len(cells))
 
@@ -121,18 +124,30 @@ def their_tree(task: Task, peer: Heu, encoded: Any) -> list[int]:
 
 
 def tree(settings: Settings) -> list[Row]:
-    """The tree with from a pool, with the pool's filling counted, with an alpha-key, and by HEU."""
+    """The tree with masks from pools, with their filling counted, with an alpha-key, and by HEU."""
     task = Task.draw(settings.tree_rows, settings.key_bits)
     owner, alpha = key_of(settings.key_bits), key_of(settings.key_bits, alpha=True)
-    pool = owner.mask_pool()
+    partner, alpha_partner = partner_of(owner), partner_of(alpha)
+    pool, partner_pool = owner.mask_pool(), MaskPool(uniform_masks(partner))
     alpha.encrypt([0] * TABLE_PAYS_FROM)  # its table; the other key's is built when the pool is filled first
-    filling = partial(fill, pool, len(task.codes))
+    returned = task.layout.slots.plaintexts(len(task.nodes) * sum(N_CODES))
+
+    def filling() -> None:
+        fill(pool, len(task.codes))
+        fill(partner_pool, returned)
 
     ways = {
         "online": Way(
-            partial(our_tree, task, owner, partner_of(owner), pool.encrypt), task.answer, 1, prepare=filling
+            partial(our_tree, task, owner, partner, pool.encrypt, partner_pool.encrypt),
+            task.answer,
+            1,
+            prepare=filling,
         ),
-        "alpha": Way(partial(our_tree, task, alpha, partner_of(alpha), alpha.encrypt), task.answer, 1),
+        "alpha": Way(
+            partial(our_tree, task, alpha, alpha_partner, alpha.encrypt, alpha_partner.encrypt_uniformly),
+            task.answer,
+            1,
+        ),
     }
     for peer in heu_peers(settings.key_bits):
         ways[peer.name] = Way(partial(their_tree, task, peer, peer.encode(task.plaintexts)), task.answer, 1)

@@ -20,6 +20,8 @@ from federation.jobs import Job, PartyRole, RiskPlan, Stage
 from federation.roles import RERUN_SECONDS, View
 from federation.trees import BoostingOptions
 from privacy.errors import ConfigInvalid
+from privacy.mask_pool import MaskPool, uniform_masks
+from privacy.paillier import PublicKey
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import Workers
 from privacy.parameters import MINIMUM_KEY_BITS
@@ -62,6 +64,26 @@ class ParallelDecryptor:
     def close(self) -> None:
         self._pool.close()
         self._workers.release()
+
+
+class PooledZeros:
+    """Encryptions of zero under a partner's key, made while this party waits (`federation.roles.ZeroSource`)."""
+
+    def __init__(self) -> None:
+        self._pool: MaskPool | None = None
+
+    def zeros(self, key: PublicKey, count: int) -> list[mpz]:
+        if self._pool is None:
+            self._pool = MaskPool(uniform_masks(key))
+        if self._pool.key != key:
+            return key.encrypt_uniformly([0] * count)
+        zeros = self._pool.encrypt([0] * count)
+        self._pool.refill(2 * count)  # the next level of a tree has up to twice as many nodes
+        return zeros
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
 
 
 @dataclass(slots=True)
@@ -148,6 +170,13 @@ class StageContext:
         decryptor = ParallelDecryptor(self.key, self.local_workers)
         self._closing.callback(decryptor.close)
         return decryptor
+
+    @cached_property
+    def zeros(self) -> PooledZeros:
+        """What hides how this party's results were made."""
+        zeros = PooledZeros()
+        self._closing.callback(zeros.close)
+        return zeros
 
     def close(self) -> None:
         """End what works in the background for this session."""

@@ -152,6 +152,7 @@ class RiskStage:
                 job.security.key_bits,
                 alpha_keys=job.alpha_keys,
                 workers=context.workers,
+                zeros=context.zeros,
             )
 
     def finish(self) -> list[Message]:

@@ -25,7 +25,7 @@ from federation.group_by import CodedRows, Division, child_tables, left_cipherte
 from federation.joint_cells import Table
 from federation.messages import Message, Outgoing
 from federation.pair_layout import PairLayout
-from federation.roles import Parties, Progress, View, expect
+from federation.roles import DirectZeros, Parties, Progress, View, ZeroSource, expect
 from federation.scoring import MODEL_ID_BYTES, FeatureHolderModel, bits_of, flags_of, increasing_below
 from federation.trees import BoostingOptions
 from privacy.errors import MessageInvalid
@@ -60,12 +60,14 @@ class FeatureHolder:
         *,
         alpha_keys: bool = False,
         workers: Workers = ALONE,
+        zeros: ZeroSource | None = None,
     ) -> None:
         """view: F's fields for all aligned rows; minimum_key_bits: smaller keys are refused.
 
         randomness: shuffles candidates and draws split numbers (default: the operating system's).
         alpha_keys: whether the job names them; a generator is refused otherwise.
         workers: where ciphertexts are multiplied (default: in this process).
+        zeros: what hides how a sum was made (default: drawn when it is needed).
         """
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: FeatureHolderModel | None = None
@@ -73,6 +75,7 @@ class FeatureHolder:
         self._minimum_key_bits, self._alpha_keys = minimum_key_bits, alpha_keys
         self._randomness = randomness or secrets.SystemRandom()
         self._workers = workers
+        self._zeros = zeros or DirectZeros()
         self._begin: Begin | None = None
         self._splits: dict[int, Split] = {}
         self._tree, self._level, self._chosen = -1, -1, True
@@ -148,7 +151,7 @@ class FeatureHolder:
             tree=self._tree,
             level=self._level,
             counts=np.array([len(node.order) for node in self._nodes], dtype="<i4"),
-            sums=self._key.dump(self._key.rerandomize(packed)),
+            sums=self._key.dump(self._key.rerandomize(packed, self._zeros.zeros(self._key, len(packed)))),
         )
 
     def _root(self, message: Level) -> list[_Node]:

@@ -13,40 +13,45 @@ from privacy.fixed_point import SlotLayout
 from privacy.paillier import PublicKey, shift_pack
 from privacy.parallel import ALONE, Workers
 
+HESSIAN_BITS_SAVED: Final = 2
+"""h = p (1 - p) is at most 2^-2."""
+
 PACKED_PER_PROCESS: Final = 5
 """Packed ciphertexts that another process should have to make: some 25 ms at 2048 bit."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairLayout:
-    """A signed G and an H >= 0 in one plaintext G 2^half_bits + H, and many such pairs in one ciphertext.
+    """A signed G and an H >= 0 in one plaintext G 2^low_bits + H, and many such pairs in one ciphertext.
 
-    half_bits: |G| < 2^half_bits and 0 <= H < 2^half_bits hold for every sum. Reading takes H first, as the
-    residue modulo 2^half_bits, which is right for a negative G too: no offset and no row count is needed.
+    low_bits: 0 <= H < 2^low_bits holds for every sum. Reading takes H first, as the residue modulo 2^low_bits, which
+    is right for a negative G too: no offset and no row count is needed.
     """
 
-    half_bits: int
+    low_bits: int
     slots: SlotLayout
 
     @classmethod
     def for_gradients(cls, key_bits: int, scale_bits: int, n_rows: int) -> PairLayout:
-        """Room for sums over `n_rows` rows of |g| <= 1 and 0 <= h <= 1 in units of 2^-scale_bits.
+        """Room for sums over `n_rows` rows of |g| <= 1 and 0 <= h <= 1/4, as a logistic loss has them, in units of
+        2^-scale_bits (at least 2).
 
-        Proof: n_rows 2^scale_bits < 2^(scale_bits + bit_length(n_rows)) = 2^half_bits, and then
-        |G 2^half_bits + H| < 2^(2 half_bits), which is `SlotLayout`'s condition for one addition.
+        Proof: with b the bit length of n_rows, H <= n_rows 2^(scale_bits - 2) < 2^(scale_bits - 2 + b) = 2^low_bits and
+        |G| <= n_rows 2^scale_bits <= (2^b - 1) 2^scale_bits = 2^(low_bits + 2) - 2^scale_bits, so that
+        |G 2^low_bits + H| < 2^(2 low_bits + 2), which is `SlotLayout`'s condition for one addition.
         Raises `PackingOverflow` when not even one pair fits the key.
         """
-        half_bits = scale_bits + n_rows.bit_length()
-        return cls(half_bits, SlotLayout.for_sums(key_bits, 2 * half_bits, additions=1))
+        low_bits = scale_bits - HESSIAN_BITS_SAVED + n_rows.bit_length()
+        return cls(low_bits, SlotLayout.for_sums(key_bits, 2 * low_bits + HESSIAN_BITS_SAVED, additions=1))
 
     def join(self, first: Integers, second: Integers) -> list[int]:
         """Plaintexts of pairs, one per row."""
-        return [(g << self.half_bits) + h for g, h in zip(first.tolist(), second.tolist(), strict=True)]
+        return [(g << self.low_bits) + h for g, h in zip(first.tolist(), second.tolist(), strict=True)]
 
     def separate(self, plaintexts: Sequence[int]) -> tuple[list[int], list[int]]:
         """The pairs of plaintexts, as two lists of Python integers."""
-        mask = (1 << self.half_bits) - 1
-        return [m >> self.half_bits for m in plaintexts], [m & mask for m in plaintexts]
+        mask = (1 << self.low_bits) - 1
+        return [m >> self.low_bits for m in plaintexts], [m & mask for m in plaintexts]
 
     def pack(self, sums: Sequence[mpz], key: PublicKey, workers: Workers = ALONE) -> list[mpz]:
         """Encrypted pairs, many to a ciphertext (`shift_pack`); not re-randomised."""

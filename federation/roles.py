@@ -16,6 +16,7 @@ from gmpy2 import mpz
 
 from federation.messages import COORDINATOR, Message, Outgoing
 from privacy.errors import UnexpectedMessage
+from privacy.paillier import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,21 @@ RERUN_SECONDS: Final = 24 * 3600.0
 
 SWEEP_SECONDS: Final = 3600.0
 """How often a process that runs for long looks for what is to be forgotten."""
+
+
+class ZeroSource(Protocol):
+    """Where a role gets what hides how a result was made (`PublicKey.rerandomize`), perhaps made beforehand."""
+
+    def zeros(self, key: PublicKey, count: int) -> list[mpz]:
+        """Fresh uniform encryptions of zero under `key`."""
+        ...
+
+
+class DirectZeros:
+    """Made when they are asked for."""
+
+    def zeros(self, key: PublicKey, count: int) -> list[mpz]:
+        return key.encrypt_uniformly([0] * count)
 
 
 class Store(Protocol):
@@ -185,6 +201,7 @@ class Rehearsal:
 __all__ = [
     "COORDINATOR",
     "Decryptor",
+    "DirectZeros",
     "Disclosure",
     "Disclosures",
     "MemoryStore",
@@ -194,5 +211,6 @@ __all__ = [
     "Role",
     "Store",
     "View",
+    "ZeroSource",
     "expect",
 ]

@@ -73,6 +73,11 @@ class MaskPool:
         self._lock = threading.Lock()
         self._process = os.getpid()
 
+    @property
+    def key(self) -> PublicKey:
+        """Whose masks these are."""
+        return self._source.key
+
     def __len__(self) -> int:
         """Masks that are ready."""
         return len(self._masks) if self._is_ours else 0
@@ -179,9 +184,19 @@ def public_masks(key: PublicKey) -> MaskSource:
     return MaskSource(key, key.encrypt, _masks_by, arguments, PUBLIC_PAYS_FROM)
 
 
+def uniform_masks(key: PublicKey) -> MaskSource:
+    """Masks for `PublicKey.rerandomize`."""
+    arguments = int(key.n), None if key.generator is None else int(key.generator)
+    return MaskSource(key, key.encrypt_uniformly, _uniform_masks_by, arguments, PUBLIC_PAYS_FROM)
+
+
 # One key per worker process, so that its table is built once per process and not once per call.
 _worker_key = lru_cache(maxsize=2)(PublicKey)
 
 
 def _masks_by(n: int, generator: int | None, count: int) -> list[mpz]:
     return _worker_key(n, generator).encrypt([0] * count)
+
+
+def _uniform_masks_by(n: int, generator: int | None, count: int) -> list[mpz]:
+    return _worker_key(n, generator).encrypt_uniformly([0] * count)

@@ -140,15 +140,22 @@ class PublicKey:
         """
         return self._masks.mask(self.checked(plaintexts))
 
-    def rerandomize(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
+    def encrypt_uniformly(self, plaintexts: Sequence[int]) -> list[mpz]:
+        """`encrypt`, with masks that hide from the key holder too how a ciphertext was made. Raises as `encrypt`."""
+        return self._holder_masks.mask(self.checked(plaintexts))
+
+    def rerandomize(self, ciphertexts: Sequence[mpz], zeros: Sequence[mpz] | None = None) -> list[mpz]:
         """Multiply each ciphertext by a fresh uniform encryption of zero.
+
+        zeros: those encryptions, one each, made by `encrypt_uniformly` and used for nothing else (default: made now).
 
         The result is distributed as Paillier's own fresh encryption of the same plaintext, within 2^-64, for
         the key holder too. With a generator the mask is a power of that: what the key holder cannot tell then
         rests on its having followed the protocol (`privacy.alpha_keys`).
         """
         n_squared = self.n_squared
-        zeros = self._holder_masks.mask([mpz(0)] * len(ciphertexts))
+        if zeros is None:
+            zeros = self.encrypt_uniformly([0] * len(ciphertexts))
         return [c * zero % n_squared for c, zero in zip(ciphertexts, zeros, strict=True)]
 
     def checked(self, plaintexts: Iterable[int]) -> list[mpz]:

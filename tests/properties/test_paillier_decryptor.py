@@ -11,7 +11,7 @@ import pytest
 
 import privacy.mask_pool
 import privacy.paillier_secret
-from clients.context import PAILLIER_RECORD, ParallelDecryptor, StageContext, forget_keys
+from clients.context import PAILLIER_RECORD, ParallelDecryptor, PooledZeros, StageContext, forget_keys
 from clients.home import NodeHome, NodeSettings
 from clients.tables import TableSpec
 from federation.jobs import Job, PartyPlan, PartyRole
@@ -106,3 +106,15 @@ def test_the_job_says_which_kind_of_key_and_the_session_ends_it(tmp_path: Path, 
     forget_keys(home)
     assert not [name for name in home.vault.names("job/") if name.endswith(PAILLIER_RECORD)]
     home.vault.close()
+
+
+def test_zeros_from_the_pool_are_fresh_zeros_and_the_pool_ends(key: SecretKey) -> None:
+    zeros = PooledZeros()
+    found = [zero for _ in range(3) for zero in zeros.zeros(key.public, 7)]
+    assert len(set(found)) == 21
+    assert key.decrypt(found) == [0] * 21
+    other = SecretKey.generate(512, testing_only=True)
+    assert other.decrypt(zeros.zeros(other.public, 2)) == [0, 0]
+    zeros.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
+    PooledZeros().close()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from privacy import mask_pool
 from privacy.errors import PackingOverflow
-from privacy.mask_pool import MASKS_PER_CALL, MaskPool, MaskSource, public_masks
+from privacy.mask_pool import MASKS_PER_CALL, MaskPool, MaskSource, public_masks, uniform_masks
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import Workers
 
@@ -245,3 +245,19 @@ def test_worker_processes_fill_it_and_end_with_it(key: SecretKey) -> None:
 
 def _decrypted(key: bytes, ciphertexts: list[mpz]) -> list[int]:
     return SecretKey.from_bytes(key).decrypt(ciphertexts)
+
+
+def test_masks_for_rerandomising_hide_and_keep_the_plaintext(key: SecretKey) -> None:
+    public = key.public
+    with MaskPool(uniform_masks(public)) as pool:
+        assert pool.key == public
+        filled(pool, 3)
+        zeros = pool.encrypt([0] * 5)  # three from the pool, two made now
+    assert len(set(zeros)) == 5
+    assert key.decrypt(zeros) == [0] * 5
+    ciphertexts = key.encrypt([1, -2, 3, 0, 5])
+    again = public.rerandomize(ciphertexts, zeros)
+    assert key.decrypt(again) == [1, -2, 3, 0, 5]
+    assert not set(again) & set(ciphertexts)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        public.rerandomize(ciphertexts, zeros[:4])

@@ -183,14 +183,16 @@ def with_lowest_pair(roles, secret, message, gradient, hessian):
     width, layout = secret.public.ciphertext_bytes, roles["bank"]._layout
     first = secret.public.load(message.sums[:width], 1)
     lowest = layout.slots.unpack(secret.decrypt(first), layout.slots.slots)[0]
-    wanted = (gradient << layout.half_bits) + hessian
+    wanted = (gradient << layout.low_bits) + hessian
     altered = secret.public.add_plain(first, [wanted - lowest])
     return changed(message, sums=secret.public.dump(altered) + message.sums[width:])
 
 
-@pytest.mark.parametrize(("gradient", "hessian"), [(0, -1), (0, 1 << 31), (1 << 31, 0), (-(1 << 31), 0)])
+@pytest.mark.parametrize(("gradient", "hessian"), [(0, -1), (0, "largest"), (1 << 31, 0), (-(1 << 31), 0)])
 def test_sums_that_no_rows_can_have_are_refused(roles, secret, gradient, hessian):
     sender, recipient, message = run_until(roles, CandidateSums)
+    if hessian == "largest":  # that the layout can hold
+        hessian = (1 << roles["bank"]._layout.low_bits) - 1
     altered = with_lowest_pair(roles, secret, message, gradient, hessian)
     with pytest.raises((MessageInvalid, PackingOverflow)):
         roles[recipient].receive(sender, altered)
