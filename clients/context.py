@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -45,6 +47,19 @@ class ParallelDecryptor:
         self._key, self._workers = key, workers
         self._pool = key.mask_pool(workers)
         self._lists = 0
+        self._starting: threading.Thread | None = None
+
+    def start_workers(self) -> ParallelDecryptor:
+        """Let the other cores get ready in the background, where there are any. Returns itself."""
+        if self._workers.available > 1:
+            self._starting = threading.Thread(target=self._start_workers, name="start-workers")
+            self._starting.start()
+        return self
+
+    def _start_workers(self) -> None:
+        # A failure shows again, and is reported, when the first long list needs them.
+        with contextlib.suppress(Exception):
+            self._key.start(self._workers)
 
     def expect(self, lists: int) -> ParallelDecryptor:
         """Prepare for so many lists to encrypt, each about as long as the one before. Returns itself."""
@@ -63,6 +78,8 @@ class ParallelDecryptor:
 
     def close(self) -> None:
         self._pool.close()
+        if self._starting is not None:
+            self._starting.join()
         self._workers.release()
 
 
@@ -169,6 +186,8 @@ class StageContext:
         """The job's key as roles see it."""
         decryptor = ParallelDecryptor(self.key, self.local_workers)
         self._closing.callback(decryptor.close)
+        if self.key.public.bits >= MINIMUM_KEY_BITS:  # a test's key is not worth a process
+            decryptor.start_workers()
         return decryptor
 
     @cached_property

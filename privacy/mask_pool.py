@@ -38,13 +38,17 @@ CALLS_PER_ROUND: Final = 4
 PUBLIC_PAYS_FROM: Final = 10_000
 """Fewest masks by the public key alone for which starting processes pays (about 3 s)."""
 
+PUBLIC_PAYS_STARTED_FROM: Final = 1_000
+"""And for which processes pay that have been started: each builds a table of its own, about 0.5 s."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MaskSource:
     """Who makes the masks.
 
     encrypt: how to encrypt in this process, for what the pool lacks. work(*arguments, count): `count` masks, in
-    any process. pays_from: fewest masks for which starting processes pays.
+    any process. pays_from: fewest masks for which starting processes pays; pays_started_from: for which those pay
+    that have been started.
     """
 
     key: PublicKey
@@ -52,6 +56,7 @@ class MaskSource:
     work: Callable[..., list[mpz]]
     arguments: tuple[Any, ...]
     pays_from: int
+    pays_started_from: int
 
     def __repr__(self) -> str:
         return f"MaskSource({self.key})"  # the arguments may be a secret key
@@ -165,7 +170,9 @@ class MaskPool:
             if missing <= 0:
                 self._thread = None
                 return False
-        processes = self._workers.available if wanted >= self._source.pays_from else 1
+        source, started = self._source, self._workers.started
+        pays = wanted >= (source.pays_started_from if started else source.pays_from)
+        processes = self._workers.available if pays else 1
         if processes == 1:
             masks = self._source.encrypt([0] * min(missing, MASKS_PER_CALL))
         else:
@@ -180,14 +187,19 @@ class MaskPool:
 
 def public_masks(key: PublicKey) -> MaskSource:
     """Masks for those who have the public key only."""
-    arguments = int(key.n), None if key.generator is None else int(key.generator)
-    return MaskSource(key, key.encrypt, _masks_by, arguments, PUBLIC_PAYS_FROM)
+    return _public_source(key, key.encrypt, _masks_by)
 
 
 def uniform_masks(key: PublicKey) -> MaskSource:
     """Masks for `PublicKey.rerandomize`."""
+    return _public_source(key, key.encrypt_uniformly, _uniform_masks_by)
+
+
+def _public_source(
+    key: PublicKey, encrypt: Callable[[Sequence[int]], list[mpz]], work: Callable[..., list[mpz]]
+) -> MaskSource:
     arguments = int(key.n), None if key.generator is None else int(key.generator)
-    return MaskSource(key, key.encrypt_uniformly, _uniform_masks_by, arguments, PUBLIC_PAYS_FROM)
+    return MaskSource(key, encrypt, work, arguments, PUBLIC_PAYS_FROM, PUBLIC_PAYS_STARTED_FROM)
 
 
 # One key per worker process, so that its table is built once per process and not once per call.

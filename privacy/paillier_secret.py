@@ -40,7 +40,7 @@ from privacy.mask_pool import MaskPool, MaskSource
 from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 from privacy.parameters import MINIMUM_KEY_BITS
-from privacy.random_powers import FixedBaseMasks, Masks
+from privacy.random_powers import TABLE_PAYS_FROM, FixedBaseMasks, Masks
 
 PRIME_ROUNDS: Final = 40
 """GMP's `reps`: a Baillie-PSW test (no composite is known to pass it), then reps - 24 Miller-Rabin rounds."""
@@ -213,10 +213,13 @@ class SecretKey:
     def mask_pool(self, workers: Workers = ALONE) -> MaskPool:
         """An empty pool of masks as `encrypt` draws them, and `encrypt` for what it lacks."""
         encrypt = partial(self.encrypt, workers=workers)
-        pays_from = self._per_process(ENCRYPTIONS_PER_PROCESS)
-        return MaskPool(
-            MaskSource(self.public, encrypt, _masks_in_worker, (self.to_bytes(),), pays_from), workers
-        )
+        pays, pays_started = map(self._per_process, (ENCRYPTIONS_PER_PROCESS, 2 * ENCRYPTIONS_PER_STARTED))
+        source = MaskSource(self.public, encrypt, _masks_in_worker, (self.to_bytes(),), pays, pays_started)
+        return MaskPool(source, workers)
+
+    def start(self, workers: Workers) -> None:
+        """Have the workers' processes started, with this key and its table; returns when they are. For long jobs."""
+        workers.map(_masks_in_worker, [(self.to_bytes(), TABLE_PAYS_FROM)] * workers.available)
 
     def _per_process(self, least: int) -> int:
         return least * ALPHA_SPEED if self.is_alpha else least

@@ -51,9 +51,13 @@ class Workers:
 
         once_started: the least per process that pays when they need not be started any more (default: the same).
         """
-        started = self.backend != DEFAULT_BACKEND or _STARTED.is_set()
-        wanted = items // (once_started if once_started and started else items_per_process)
+        wanted = items // (once_started if once_started and self.started else items_per_process)
         return min(self.available, wanted) if wanted > 1 else 1
+
+    @property
+    def started(self) -> bool:
+        """Whether there are processes that have worked before, so that work for them need not wait."""
+        return self.backend != DEFAULT_BACKEND or _READY.is_set()
 
     def map(self, work: Callable[..., Result], calls: Iterable[tuple[Any, ...]]) -> list[Result]:
         """`work(*arguments)` for every tuple of arguments, in order."""
@@ -66,6 +70,8 @@ class Workers:
             # Arguments may be row values: joblib's memory maps would leave them in temporary files.
             parallel = Parallel(n_jobs, max_nbytes=None)
             results: list[Result] = parallel(delayed(work)(*arguments) for arguments in calls)
+        if _STARTED.is_set():
+            _READY.set()
         return results
 
     def spread(
@@ -86,6 +92,7 @@ class Workers:
             from joblib.externals.loky import get_reusable_executor
 
             _STARTED.clear()
+            _READY.clear()
             get_reusable_executor().shutdown(wait=True)
 
     def _chosen(self) -> AbstractContextManager[Any]:
@@ -104,6 +111,9 @@ class Workers:
 
 _STARTED: Final = threading.Event()
 """Set while this process may have joblib's worker processes; there is one set of them."""
+
+_READY: Final = threading.Event()
+"""Set while they have done some work: they have been started and have imported what they need."""
 
 ALONE: Final = Workers()
 """In this process."""

@@ -118,3 +118,17 @@ def test_zeros_from_the_pool_are_fresh_zeros_and_the_pool_ends(key: SecretKey) -
     zeros.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
     PooledZeros().close()
+
+
+def test_processes_get_ready_in_the_background_and_end(key: SecretKey) -> None:
+    workers = Workers(2)
+    decryptor = ParallelDecryptor(key, workers)
+    assert decryptor.start_workers() is decryptor
+    wait_until(lambda: workers.started)
+    assert decryptor.decrypt(decryptor.encrypt([1, -2, 3])) == [1, -2, 3]
+    decryptor.close()
+    assert not workers.started
+    assert not [thread for thread in threading.enumerate() if thread.name == "start-workers"]
+    alone = ParallelDecryptor(key, ALONE).start_workers()
+    assert alone.decrypt(alone.encrypt([4])) == [4]
+    alone.close()

@@ -89,7 +89,7 @@ class Counting:
         self.gate.set()
 
     def source(self) -> MaskSource:
-        return MaskSource(self.key.public, self.encrypt, _never, (), 10**9)
+        return MaskSource(self.key.public, self.encrypt, _never, (), 10**9, 10**9)
 
     def encrypt(self, plaintexts: Sequence[int]) -> list[mpz]:
         if threading.current_thread().name != "mask-pool":
@@ -228,7 +228,9 @@ def test_worker_processes_fill_it_and_end_with_it(key: SecretKey) -> None:
     workers = Workers(n_jobs=2)
     source = key.mask_pool(workers)._source
     count = 5 * MASKS_PER_CALL
-    with MaskPool(MaskSource(key.public, key.encrypt, source.work, source.arguments, 10), workers) as pool:
+    with MaskPool(
+        MaskSource(key.public, key.encrypt, source.work, source.arguments, 10, 10), workers
+    ) as pool:
         pool.refill(count)
         # This process uses the same workers meanwhile, as a label holder that decrypts does.
         ciphertexts = key.encrypt(list(range(40)))
