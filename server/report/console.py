@@ -16,7 +16,12 @@ MODELS: Final = ("bank_only", "joint", "pooled", "pooled_sklearn")
 def print_report(report: dict[str, Any], console: Console, language: str | None = None) -> None:
     """Print the figures a modeller looks for first, in one language (default: the process's)."""
     w = Wording(language)
+    match = report["match"]
     console.print(_match(report, w))
+    if match["members"]:
+        console.print(Text(w("match.members", members=match["members"]), style="dim"))
+    if match["size_only"]:
+        console.print(Text(w("match.size_only"), style="dim"))
     if report["segments"]:
         console.print(_segments(report, w))
     if report["risk"]:

@@ -55,5 +55,5 @@ def funnel_steps(match: dict[str, Any], w: Wording) -> list[FunnelStep]:
         kept("rows", w.reason("rows_in_file")),
         *(left_out(reason) for reason in reasons),
         kept("eligible", w.reason("eligible")),
-        kept("matched", w("match.matched_all")),
+        kept("matched", w("match.matched" if match["members"] else "match.matched_all")),
     ]

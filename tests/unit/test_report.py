@@ -17,10 +17,10 @@ from rich.console import Console
 
 from federation import session as control
 from federation.insight import FieldProfile, SegmentProfile, segment_profile
-from federation.jobs import Job, PartyPlan, PartyRole, RiskPlan, SegmentsPlan
+from federation.jobs import Job, MatchMode, MatchPlan, PartyPlan, PartyRole, RiskPlan, SegmentsPlan
 from federation.messages import Message
 from federation.roles import View
-from privacy.texts import LANGUAGES, catalogue
+from privacy.texts import LANGUAGES, catalogue, text
 from server.report import build_report, print_report, render_page, write_report
 from server.report.charts import bar, heat, stability
 from server.report.figures import index_to
@@ -468,3 +468,17 @@ def test_both_languages_say_the_same() -> None:
     for key, value in english.items():
         holes = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
         assert holes == {name for _, name, _, _ in Formatter().parse(chinese[key]) if name is not None}, key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_size_or_a_set_expression_says_so_in_terminal_and_page(language: str) -> None:
+    plan = MatchPlan(mode=MatchMode.KEYED, members="bank - shop", size_only=True)
+    job = msgspec.structs.replace(make_job(), match=plan, segments=None, risk=None)
+    report = build_report(job, make_result(), None, {})
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_report(report, console, language)
+    shown = [console.export_text(), render_page(report, language)]
+    for wanted in ("bank - shop", text("report.match.size_only", language=language)):
+        assert all(wanted in one for one in shown)
+    assert all(text("report.match.how.keyed", language=language) in one for one in shown)
+    assert text("report.match.matched_all", language=language) not in shown[1]
