@@ -1,6 +1,6 @@
 """`make bench-credit`: SecureBoost with 64 trees of depth 6 on the public credit data, over real Flower.
 
-The reference is 489 s that FedTree's authors publish for this task on 20 virtual CPUs. The data is not part of the
+The reference is 489 s for FedTree in the UniFed study (table 7), on 20 virtual CPUs. The data is not part of the
 repository: examples/default_credit/README.md says where it is.
 """
 
