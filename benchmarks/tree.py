@@ -42,7 +42,7 @@ from privacy.mask_pool import MaskPool, uniform_masks
 from privacy.paillier import PublicKey, shift_pack
 from privacy.paillier_secret import SecretKey
 from privacy.parameters import STANDARD
-from privacy.random_powers import TABLE_PAYS_FROM
+from privacy.random_powers import WIDE_TABLE_PAYS_FROM
 
 DEPTH: Final = 5
 SMALLER_SHARE: Final = 0.45
@@ -129,7 +129,9 @@ def tree(settings: Settings) -> list[Row]:
     owner, alpha = key_of(settings.key_bits), key_of(settings.key_bits, alpha=True)
     partner, alpha_partner = partner_of(owner), partner_of(alpha)
     pool, partner_pool = owner.mask_pool(), MaskPool(uniform_masks(partner))
-    alpha.encrypt([0] * TABLE_PAYS_FROM)  # its table; the other key's is built when the pool is filled first
+    alpha.encrypt(
+        [0] * WIDE_TABLE_PAYS_FROM
+    )  # its table; the other key's is built when the pool is filled first
     returned = task.layout.slots.plaintexts(len(task.nodes) * sum(N_CODES))
 
     def filling() -> None:

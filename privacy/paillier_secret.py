@@ -40,7 +40,7 @@ from privacy.mask_pool import MaskPool, MaskSource
 from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 from privacy.parameters import MINIMUM_KEY_BITS
-from privacy.random_powers import TABLE_PAYS_FROM, FixedBaseMasks, Masks
+from privacy.random_powers import TABLE_PAYS_FROM, WIDE_TABLE_PAYS_FROM, FixedBaseMasks, Masks
 
 PRIME_ROUNDS: Final = 40
 """GMP's `reps`: a Baillie-PSW test (no composite is known to pass it), then reps - 24 Miller-Rabin rounds."""
@@ -219,7 +219,8 @@ class SecretKey:
 
     def start(self, workers: Workers) -> None:
         """Have the workers' processes started, with this key and its table; returns when they are. For long jobs."""
-        workers.map(_masks_in_worker, [(self.to_bytes(), TABLE_PAYS_FROM)] * workers.available)
+        pays_from = WIDE_TABLE_PAYS_FROM if self.is_alpha else TABLE_PAYS_FROM
+        workers.map(_masks_in_worker, [(self.to_bytes(), pays_from)] * workers.available)
 
     def _per_process(self, least: int) -> int:
         return least * ALPHA_SPEED if self.is_alpha else least

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import gmpy2
+import numpy as np
 from gmpy2 import mpz
 
 from privacy.errors import CiphertextInvalid
@@ -26,11 +27,17 @@ from privacy.errors import CiphertextInvalid
 WINDOW_BITS: Final = 8
 """Digits of the power table: one random byte selects one entry. Larger windows lose to cache misses."""
 
-TOGETHER: Final = 2048
+WIDE_WINDOW_BITS: Final = 12
+"""Digits where the exponent is short, so that the larger table is built soon: a third of the products fewer."""
+
+TOGETHER: Final = 4096
 """Messages that are masked together: a row of the table is read from memory once for all. Longer ones bring nothing."""
 
 TABLE_PAYS_FROM: Final = 128
+WIDE_TABLE_PAYS_FROM: Final = 1024
 """Masks under one key from which building a power table is cheaper than plain exponentiation."""
+
+BYTE_BITS: Final = 8
 
 STATISTICAL_BITS: Final = 64
 """Masks that are called uniform are within statistical distance 2^-64 of it."""
@@ -101,7 +108,8 @@ class PowerTable:
     A base fills `rows_per_base` rows: row j holds base^(256^j d) for every digit d, as a (half) and t. A mask
     costs one half-size product and one addition per row, and one random byte selects the digit. So every base
     gets an independent exponent, uniform in [0, 256^rows_per_base). Where the order of a single base is known
-    (`order`), its exponent is uniform below that instead: exactly uniform in the group that it generates.
+    (`order`), its exponent is uniform below that instead, exactly uniform in the group that it generates, and digits
+    have `WIDE_WINDOW_BITS`.
     """
 
     def __init__(
@@ -109,7 +117,7 @@ class PowerTable:
     ) -> None:
         self._modulus, self._modulus_squared = modulus, modulus * modulus
         self._order = order
-        width = 1 << WINDOW_BITS
+        width = 1 << (WINDOW_BITS if order is None else WIDE_WINDOW_BITS)
         entries = []
         for base in bases:
             step = base
@@ -165,14 +173,14 @@ class PowerTable:
             t = [x + y for x, y in zip(t, _read(self._twists[-1], last), strict=True)]
         return [join(x, y, modulus, modulus_squared) for x, y in zip(a, t, strict=True)]
 
-    def _digits(self, count: int) -> list[bytes]:
+    def _digits(self, count: int) -> Sequence[Sequence[int]]:
         """For every row of the table its digit of each of `count` fresh exponents."""
         rows, order = len(self._halves), self._order
         if order is None:
             digits = secrets.token_bytes(rows * count)
             return [digits[at : at + count] for at in range(0, rows * count, count)]
-        digits = b"".join(random_below(order, rows, count))
-        return [digits[row::rows] for row in reversed(range(rows))]
+        width = -(-order.bit_length() // BYTE_BITS)
+        return wide_digits(b"".join(random_below(order, width, count)), count)[:rows]
 
 
 def random_below(bound: int, width: int, count: int) -> list[bytes]:
@@ -192,7 +200,20 @@ def random_below(bound: int, width: int, count: int) -> list[bytes]:
     return found[:count]
 
 
-def _read(row: list[mpz], digits: bytes) -> Iterator[mpz]:
+def wide_digits(numbers: bytes, count: int) -> list[list[int]]:
+    """The digits of `WIDE_WINDOW_BITS` of `count` big-endian numbers of one width, the lowest of all of them first.
+
+    Three bytes hold two digits.
+    """
+    given = np.frombuffer(numbers, np.uint8).reshape(count, -1)
+    columns = np.pad(given.astype(np.uint16), ((0, 0), (-given.shape[1] % 3, 0)))
+    first, second, third = columns[:, 0::3], columns[:, 1::3], columns[:, 2::3]
+    digits = np.stack((first << 4 | second >> 4, (second & 15) << 8 | third), axis=2).reshape(count, -1)
+    lowest_first: list[list[int]] = digits[:, ::-1].T.tolist()
+    return lowest_first
+
+
+def _read(row: list[mpz], digits: Iterable[int]) -> Iterator[mpz]:
     return map(row.__getitem__, digits)
 
 
@@ -214,12 +235,13 @@ class Masks:
         self._modulus = modulus
         self._table: PowerTable | None = None
         self._demand = 0
+        self._pays_from = TABLE_PAYS_FROM
 
     def mask(self, messages: Sequence[mpz]) -> list[mpz]:
         """mask (1 + message modulus) mod modulus^2 for every message, a fresh mask each."""
         self._demand += len(messages)
         if self._table is None:
-            if self._demand < TABLE_PAYS_FROM:
+            if self._demand < self._pays_from:
                 return self.mask_singly(messages)
             self._table = self._tabulate()
         return self._table.mask(messages)
@@ -248,12 +270,15 @@ class FixedBaseMasks(Masks):
         self, modulus: mpz, exponent_bits: int, root: Callable[[], mpz], order: int | None = None
     ) -> None:
         super().__init__(modulus)
-        self._rows = exponent_bytes(exponent_bits)
+        self._window_bits = WINDOW_BITS if order is None else WIDE_WINDOW_BITS
+        self._rows = -(-exponent_bits // self._window_bits)
         self._root, self._order = root, order
         self._base: mpz | None = None
+        if order is not None:
+            self._pays_from = WIDE_TABLE_PAYS_FROM
 
     def _draw(self) -> mpz:
-        bound = 1 << self._rows * WINDOW_BITS if self._order is None else self._order
+        bound = 1 << self._rows * self._window_bits if self._order is None else self._order
         return gmpy2.powmod(self._fixed_base(), secrets.randbelow(bound), self._modulus * self._modulus)
 
     def _tabulate(self) -> PowerTable:

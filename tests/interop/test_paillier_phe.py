@@ -15,7 +15,7 @@ from privacy.fixed_point import SlotLayout
 from privacy.mask_pool import MaskPool
 from privacy.paillier import PublicKey, from_half_form, product_of_halves, shift_pack, to_half_form
 from privacy.paillier_secret import SecretKey
-from privacy.random_powers import TABLE_PAYS_FROM
+from privacy.random_powers import WIDE_TABLE_PAYS_FROM
 from privacy.weighted_sums import weighted_sums
 
 KEY_BITS = 512
@@ -168,7 +168,7 @@ def test_phe_reads_packed_sums_up_to_the_slots_limits(kind: str, values: list[in
 
 def test_long_lists_by_table_and_the_limits_of_the_range(key: SecretKey) -> None:
     limit = key.public.max_plaintext
-    values = [limit, -limit, limit - 1, 0, *range(-TABLE_PAYS_FROM, TABLE_PAYS_FROM)]
+    values = [limit, -limit, limit - 1, 0, *range(-WIDE_TABLE_PAYS_FROM // 2, WIDE_TABLE_PAYS_FROM // 2)]
     # Fresh keys have no tables yet: the second call encrypts with the table of the first.
     fresh = SecretKey.from_bytes(key.to_bytes())
     for encrypt in (fresh.encrypt, fresh.encrypt, fresh.public.encrypt, fresh.public.encrypt):

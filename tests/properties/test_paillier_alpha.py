@@ -15,7 +15,13 @@ from privacy.alpha_keys import ALPHA_BITS, alpha_bits, checked_generator, expone
 from privacy.paillier import PublicKey
 from privacy.paillier_secret import SecretKey
 from privacy.parameters import PROFILES
-from privacy.random_powers import TABLE_PAYS_FROM, FixedBaseMasks, random_below
+from privacy.random_powers import (
+    TABLE_PAYS_FROM,
+    WIDE_TABLE_PAYS_FROM,
+    FixedBaseMasks,
+    random_below,
+    wide_digits,
+)
 
 quick = settings(max_examples=25, deadline=None)
 words = st.integers(-(2**64), 2**64)
@@ -96,7 +102,7 @@ def test_answers_do_not_depend_on_the_prime_that_leaves_the_subgroup(key: Secret
         assert key.decrypt([joined]) == [5]
 
 
-@pytest.mark.parametrize("count", [TABLE_PAYS_FROM - 1, 400])
+@pytest.mark.parametrize("count", [TABLE_PAYS_FROM - 1, WIDE_TABLE_PAYS_FROM])
 def test_masks_are_powers_of_the_generator_of_both_signs(key: SecretKey, count: int) -> None:
     public = PublicKey(key.public.n, int(key.public.generator or 0))
     fresh = SecretKey.from_bytes(key.to_bytes())
@@ -172,3 +178,11 @@ def test_exponents_are_drawn_below_the_order_and_reach_all_of_it(bound):
     assert len(set(drawn)) >= 0.9 * min(bound, 1000)
     # The mean of 4,000 uniform numbers is within six standard deviations of the middle.
     assert abs(np.mean(drawn) - (bound - 1) / 2) <= 6 * bound / np.sqrt(12 * 4000)
+
+
+@given(numbers=st.lists(st.integers(0, 2**72 - 1), min_size=1, max_size=5), width=st.integers(9, 12))
+def test_wide_digits_are_the_numbers(numbers: list[int], width: int) -> None:
+    digits = wide_digits(b"".join(number.to_bytes(width, "big") for number in numbers), len(numbers))
+    assert all(0 <= digit < 4096 for row in digits for digit in row)
+    back = [sum(digit << 12 * place for place, digit in enumerate(row)) for row in zip(*digits, strict=True)]
+    assert back == numbers
