@@ -9,7 +9,7 @@ ROWS ?= 1000000
 MODE ?= keyed
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit test check format lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames test check format lock clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,9 @@ bench-match: $(STAMP)  ## Matching over real Flower: ROWS=1000000 MODE=keyed.
 
 bench-credit: $(STAMP)  ## 64 trees of depth 6 over real Flower; CREDIT_DATA names the folder of the two files.
 	$(BIN)/python -m benchmarks.default_credit_over_flower --data $(CREDIT_DATA)
+
+bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator's relay.
+	$(BIN)/python -m benchmarks.frames_over_relay
 
 test: $(STAMP)  ## The whole test suite.
 	$(BIN)/python -m pytest
