@@ -118,7 +118,6 @@ class KeyedCoordinator(Joining):
         self._tokens_per_part = tokens_per_part
         self._lists: dict[str, TokenList] = {}
         self._parts = self._joined = 0
-        self._have: dict[str, int] = {}
         self._lengths: dict[str, list[int]] = {party: [] for party in parties.all}
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
@@ -128,8 +127,8 @@ class KeyedCoordinator(Joining):
                 expect(in_turn, self.name, message, sender)
                 return self._take_list(sender, message)
             case TokenPart():
-                in_turn = sender in self._have and self.result is None
-                in_turn = in_turn and message.part == self._have[sender]
+                in_turn = sender in self._lengths and self.result is None
+                in_turn = in_turn and message.part == len(self._lengths[sender]) < self._parts
                 expect(in_turn, self.name, message, sender)
                 return self._take_part(sender, message)
             case _:
@@ -148,23 +147,23 @@ class KeyedCoordinator(Joining):
         self.progress.total = self._parts * len(self._parties.all)
         for party in self._parties.all:
             self._forget_others(party, [self._record(party, part) for part in range(self._parts)])
-            self._have[party] = self._held_parts(party)
-        self.progress.done = sum(self._have.values())
-        wanted = [self._want(party) for party in self._parties.all if self._have[party] < self._parts]
+            self._lengths[party] = self._held_parts(party)
+        self.progress.done = sum(map(len, self._lengths.values()))
+        wanted = [self._want(party) for party, held in self._lengths.items() if len(held) < self._parts]
         return wanted + self._join_ready()
 
     def _want(self, party: str) -> Outgoing:
-        return Outgoing(party, PartWanted(parts=self._parts, part=self._have[party]))
+        return Outgoing(party, PartWanted(parts=self._parts, part=len(self._lengths[party])))
 
-    def _held_parts(self, party: str) -> int:
-        """How many leading parts of the announced list the store holds from an earlier attempt."""
+    def _held_parts(self, party: str) -> list[int]:
+        """The lengths of the leading parts of the announced list that an earlier attempt has left in the store."""
         lengths: list[int] = []
-        while len(lengths) < self._parts and self._store.get(self._record(party, len(lengths))) is not None:
-            lengths.append(len(self._load(party, len(lengths))))
-        if len(lengths) == self._parts and sum(lengths) != self._lists[party].count:
-            return 0
-        self._lengths[party] = lengths
-        return len(lengths)
+        for part in range(self._parts):
+            data = self._store.get(self._record(party, part))
+            if data is None:
+                return lengths
+            lengths.append(len(self._checked(data, party, part)))
+        return lengths if sum(lengths) == self._lists[party].count else []
 
     def _record(self, party: str, part: int) -> str:
         """Where a part is kept: under its list's digest, so that parts of another list are never taken for it."""
@@ -189,14 +188,13 @@ class KeyedCoordinator(Joining):
             raise MessageInvalid("align_list_invalid", party=sender)
         self._store.put(self._record(sender, message.part), message.tokens)
         self._lengths[sender].append(len(tokens))
-        self._have[sender] += 1
         self.progress.done += 1
         following = [] if is_last else [self._want(sender)]
         return following + self._join_ready()
 
     def _join_ready(self) -> list[Outgoing]:
         """Join every part that all parties have sent; after the last one, tell the result."""
-        while self._joined < min(self._have.values()):
+        while self._joined < min(map(len, self._lengths.values())):
             part = self._joined
             found = self._join([self._load(party, part) for party in self._parties.all])
             for party, positions in zip(self._parties.all, found, strict=True):

@@ -68,6 +68,12 @@ def test_the_coordinator_refuses_strangers_repeats_and_other_messages():
     refuses(UnexpectedMessage, role, "shop", token_part(tokens))
 
 
+def test_the_coordinator_refuses_a_part_after_a_partys_last():
+    role = asked(coordinator())
+    role.receive("shop", token_part(some_tokens()))
+    refuses(UnexpectedMessage, role, "shop", token_part(b"", part=1))
+
+
 def test_the_coordinator_refuses_tokens_after_the_end():
     role = asked(coordinator())
     for name in PARTIES.all:
