@@ -2,14 +2,14 @@
 
 Parties. Label holder L and feature holders F1..Fm hold normalised identifiers; the coordinator C joins.
 Rounds. Every F sends L a stamp of its list, random to L; L derives a key K for exactly these lists and sends it to
-every F (party-to-party messages are sealed, C never has it). C gets
-a list of 128-bit tokens of every party, part by part: in `keyed` a pseudorandom function's values under K, from the
-party itself; in `ecdh` from the last of all parties, through which the list passes in a circle (`align_ring`), and K
-only names subjects. C joins the lists and tells each party which places of its own list are in the result, in the
-order of the tokens: where the result is what all parties share, their rows are then aligned. Every F sends L, sealed,
-a digest of its rows' references in order, keyed with K; L has a result only when all equal its own. Two kinds of jobs
-stop earlier: `size_only` after the size of the result, rounded down to a multiple of k_min, and a set expression
-(`members`) after each party knows its own members.
+    every F (party-to-party messages are sealed, C never has it). C gets a list of 128-bit tokens of every party, part
+    by part: in `keyed` a pseudorandom function's values under K, from the party itself; in `ecdh` from the last of all
+    parties, through which the list passes in a circle (`align_ring`), and K only names subjects. C joins the lists and
+    tells each party which places of its own list are in the result, in the order of the tokens: where the result is
+    what all parties share, their rows are then aligned. Every F sends L, sealed, a digest of its rows' references in
+    order, keyed with K; L has a result only when all equal its own. Two kinds of jobs stop earlier: `size_only` after
+    the size of the result, rounded down to a multiple of k_min, and a set expression (`members`) after each party
+    knows its own members.
 What each party learns. L, F: which of their own rows are in the result, and so, when all parties share it, its
     size. `keyed`: the order of magnitude of the longest list; `ecdh`: the length of every list. L also: whether each
     F has the same subjects in the same order, and whether its list is that of an earlier attempt. C: the size of each
@@ -43,7 +43,7 @@ import numpy as np
 
 from federation.align_circle import CircleCoordinator
 from federation.align_coordinator import KeyedCoordinator, Overlap
-from federation.align_lists import MAX_IDENTIFIERS, Integers, KeyedList, OwnList
+from federation.align_lists import Integers, KeyedList, OwnList
 from federation.align_messages import (
     DIGEST_BYTES,
     MESSAGES,
@@ -75,9 +75,9 @@ from privacy.parallel import ALONE, Workers
 from privacy.parameters import TOKEN_BYTES
 
 __all__ = [
-    "MAX_IDENTIFIERS", "MESSAGES", "AlignedRows", "BlindingId", "CircleCoordinator", "CircleList", "CirclePart",
-    "FeatureHolder", "KeyedCoordinator", "LabelHolder", "ListStamp", "Matched", "MatchingKey", "Overlap", "OverlapSize",
-    "PartWanted", "Points", "RowCheck", "TokenList", "TokenPart", "checked_positions", "disclosures_of", "row_digest",
+    "MESSAGES", "AlignedRows", "BlindingId", "CircleCoordinator", "CircleList", "CirclePart", "FeatureHolder",
+    "KeyedCoordinator", "LabelHolder", "ListStamp", "Matched", "MatchingKey", "Overlap", "OverlapSize", "PartWanted",
+    "Points", "RowCheck", "TokenList", "TokenPart", "disclosures_of", "row_digest",
 ]  # fmt: skip
 
 
@@ -178,7 +178,7 @@ class _Holder:
         expected = (self._pieces, len(self._positions))
         if message.pieces < 1 or (message.pieces, message.piece) != expected:
             raise MessageInvalid("align_parts_invalid")
-        self._positions.append(checked_positions(message.positions, len(own), rising=own.is_sorted))
+        self._positions.append(checked_positions(message.positions, len(own)))
 
     def _aligned(self) -> AlignedRows:
         """The rows of all matched positions. Raises `CohortTooSmall`."""
@@ -212,7 +212,7 @@ class _Holder:
 
 
 class LabelHolder(_Holder):
-    """Starts the matching: makes the key and shares it with the partners; compares their rows with its own.
+    """Waits for the partners' stamps, derives the key and shares it with them; compares their rows with its own.
 
     Raises `CohortTooSmall` when it has fewer than `k_min` identifiers, `MessageInvalid` when a partner has other
     rows than its own.

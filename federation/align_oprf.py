@@ -38,7 +38,7 @@ from federation.align_oprf_messages import (
     Shared,
     Values,
 )
-from federation.align_rows import AlignedRows, checked_positions, row_digest
+from federation.align_rows import AlignedRows, check_distinct, checked_positions, row_digest
 from federation.messages import Message, Outgoing
 from federation.roles import Parties, Progress, expect
 from privacy import joining, matching, oprf
@@ -255,7 +255,9 @@ class FeatureHolder(_Party):
 
     def _take_shared(self, sender: str, message: Shared) -> list[Outgoing]:
         blinded = cast(matching.Blinded, self._blinded)
-        rows = self._rows(blinded, checked_positions(message.positions, len(blinded.tokens), rising=True))
+        positions = checked_positions(message.positions, len(blinded.tokens))
+        check_distinct(positions, len(blinded.tokens), rising=True)
+        rows = self._rows(blinded, positions)
         self._blinded = None
         self._finish(rows)
         return [Outgoing(sender, RowCheck(digest=row_digest(self._key, rows.subject_refs)))]

@@ -37,14 +37,13 @@ def row_digest(key: bytes, subject_refs: References) -> bytes:
     return hmac.digest(key, _CHECK_LABEL + subject_refs.tobytes(), hashlib.sha256)
 
 
-def checked_positions(positions: Array, length: int, *, rising: bool) -> Integers:
-    """Places in a list of this length as int64, strictly `rising` or distinct. Raises `MessageInvalid`."""
+def checked_positions(positions: Array, length: int) -> Integers:
+    """Places in a list of this length as int64. Raises `MessageInvalid` for anything else."""
     if positions.ndim != 1 or positions.dtype != np.uint32:
         raise MessageInvalid("align_positions_type")
     wide = positions.astype(np.int64)
     if len(wide) and int(wide.max()) >= length:
         raise MessageInvalid("align_positions_outside")
-    check_distinct(wide, length, rising=rising)
     return wide
 
 
