@@ -17,6 +17,7 @@ from clients.session import connect_http
 from clients.worker import Worker
 from federation.children import Child, flower_environment, free_port, program
 from federation.files import write_secret
+from federation.pace import Every
 from federation.roles import SWEEP_SECONDS
 from privacy.errors import ConfigInvalid
 
@@ -67,10 +68,9 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
         child.start()
         thread.start()
         on_ready()
-        swept = -SWEEP_SECONDS
+        sweep = Every(SWEEP_SECONDS)
         while not stopped.wait(0.2):
-            if time.monotonic() - swept > SWEEP_SECONDS:
-                swept = time.monotonic()
+            if sweep.is_due():
                 forget_stale(home)
             if child.exit_code is not None:
                 stopped.wait(RESTART_SECONDS)

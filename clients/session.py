@@ -18,6 +18,7 @@ from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
 from federation.messages import COORDINATOR, Outgoing
+from federation.pace import Every
 from federation.roles import Progress
 from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
@@ -122,7 +123,7 @@ class PartySession:
         self._stage_started = 0.0
         self._traffic_before = self._endpoint.traffic.copy()
         self._early: list[Received] = []
-        self._noted = 0.0
+        self._notes = Every(PROGRESS_SECONDS)
 
     def _check_job(self) -> None:
         settings = self._home.settings
@@ -242,10 +243,8 @@ class PartySession:
         self._note(Progress(done, total, "align.load"))
 
     def _note(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._noted < PROGRESS_SECONDS:
+        if not self._notes.is_due():
             return
-        self._noted = now
         note = control.StageProgress(
             stage=self._number, done=progress.done, total=progress.total, step=progress.step
         )

@@ -20,6 +20,7 @@ from federation.frames import Endpoint, Received
 from federation.insight import SegmentProfile
 from federation.jobs import Job, Stage, encode_job
 from federation.messages import COORDINATOR, Outgoing
+from federation.pace import Every
 from federation.roles import Role, Store
 from federation.roster import Roster
 from federation.transport import SessionClosed, Transport
@@ -88,8 +89,7 @@ class Driver:
         )
         self._transport: Transport | None = None
         self._moved = time.monotonic()
-        self._watched = 0.0
-        self._noted = 0.0
+        self._looks, self._notes = Every(WATCH_SECONDS), Every(WATCH_SECONDS)
         self._is_refused = False
         self._outside = set(self._parties)
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
@@ -195,10 +195,8 @@ class Driver:
 
     def _note_progress(self, role: Role) -> None:
         """The coordinator's own progress, among the parties'."""
-        now = time.monotonic()
-        if now - self._noted < WATCH_SECONDS:
+        if not self._notes.is_due():
             return
-        self._noted = now
         done, total, step = role.progress.done, role.progress.total, role.progress.step
         self._record.event("progress", party=COORDINATOR, done=done, total=total, step=step)
 
@@ -224,10 +222,8 @@ class Driver:
         return received
 
     def _watch(self) -> None:
-        now = time.monotonic()
-        if now - self._watched < WATCH_SECONDS:
+        if not self._looks.is_due():
             return
-        self._watched = now
         if self._outside:
             for party, reason in self._invitation.refusals().items():
                 if party in self._outside:
@@ -241,7 +237,7 @@ class Driver:
         ]
         if silent:
             raise PeerDropped("party_silent", party=", ".join(silent), seconds=deadlines.silence)
-        if now - self._moved > deadlines.step:
+        if time.monotonic() - self._moved > deadlines.step:
             busy = [party for party in self._parties if not idle[party][1].startswith("waiting")]
             raise DeadlinePassed(
                 "step_deadline", party=", ".join(busy or self._parties), seconds=deadlines.step
@@ -251,11 +247,12 @@ class Driver:
         """Tell whoever still listens, without minding those who do not."""
         if self._transport is None:
             return
+        code = Refused.code if self._is_refused else error.code
         texts = {language: error.render(language) for language in LANGUAGES}
+        abort = control.Abort(code=code, texts=texts)
         for party in self._parties:
             try:
-                code = Refused.code if self._is_refused else error.code
-                self._send([Outgoing(party, control.Abort(code=code, texts=texts))], 0)
+                self._send([Outgoing(party, abort)], 0)
             except (SilhouetteError, SessionClosed, httpx.HTTPError, OSError):
                 continue
         self._invitation.wait_closed()

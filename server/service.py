@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 
 from federation.children import Child, flower_environment, program, stop_all
+from federation.pace import Every
 from federation.roles import SWEEP_SECONDS
 from privacy.errors import ConfigInvalid
 from server.flower import FlowerControl
@@ -103,10 +104,9 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
                     raise ConfigInvalid("port_taken", port=settings.port)
                 await asyncio.sleep(0.05)
             on_ready(home.roster.url)
-            swept = -SWEEP_SECONDS
+            sweep = Every(SWEEP_SECONDS)
             while not task.done():
-                if time.monotonic() - swept > SWEEP_SECONDS:
-                    swept = time.monotonic()
+                if sweep.is_due():
                     await asyncio.to_thread(home.forget_stale)
                 await asyncio.wait({task}, timeout=WATCH_SECONDS)
                 _revive(children)
