@@ -7,7 +7,7 @@ import shutil
 import time
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ from federation.roles import RERUN_SECONDS
 from privacy.errors import ConfigInvalid
 
 _Record = TypeVar("_Record")
+
+_PART_SUFFIX: Final = ".part"
+"""Of a file that is not written to its end."""
 
 
 def write_secret(file: Path, data: bytes) -> None:
@@ -25,10 +28,13 @@ def write_secret(file: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def replace_file(file: Path, data: bytes) -> None:
-    """Write so that a reader sees the old content or the new, never a part."""
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(data)
+def replace_file(file: Path, data: bytes, *, secret: bool = False) -> None:
+    """Write so that a reader sees the old content or the new, never a part. secret: as `write_secret` does."""
+    part = file.with_name(file.name + _PART_SUFFIX)
+    if secret:
+        write_secret(part, data)
+    else:
+        part.write_bytes(data)
     part.replace(file)
 
 
@@ -57,12 +63,10 @@ class FolderStore:
         missing = [parent for parent in file.parents if not parent.exists()]
         for parent in reversed(missing):
             parent.mkdir(mode=0o700, exist_ok=True)
-        part = file.with_name(file.name + ".part")
-        write_secret(part, data)
-        part.replace(file)
+        replace_file(file, data, secret=True)
 
     def names(self, prefix: str) -> list[str]:
-        files = (file for file in self._folder.rglob("*") if file.is_file() and file.suffix != ".part")
+        files = (file for file in self._folder.rglob("*") if file.is_file() and file.suffix != _PART_SUFFIX)
         found = (file.relative_to(self._folder).as_posix() for file in files)
         return sorted(name for name in found if name.startswith(prefix))
 
