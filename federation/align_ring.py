@@ -80,7 +80,6 @@ class Ring:
         self._passed: dict[str, set[int]] = {party: set() for party in parties}
         self._counts = {own: len(identifiers)}
         self._passed_points = dict.fromkeys(parties, 0)
-        self._done_points = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,7 +87,9 @@ class Ring:
     @property
     def progress(self) -> Progress:
         """Points this party has multiplied, of all that may come: its own, and those of every other party."""
-        return Progress(self._done_points, sum(self._counts.values()), "align.blind")
+        sent = sum(self._slices[part].stop - self._slices[part].start for part in self._sent)
+        passed = sum(self._passed_points.values())
+        return Progress(sent + passed, sum(self._counts.values()), "align.blind")
 
     def open(self) -> list[Outgoing]:
         """Tell all others which secret we use."""
@@ -140,7 +141,6 @@ class Ring:
         self._sent.add(part)
         points = hash_to_curve(self._kind, self._identifiers[self._slices[part]], workers=self._workers)
         blinded = self._secrets.multiplier.blind(points, party=self._own, workers=self._workers)
-        self._done_points += len(points)
         return Outgoing(self._next, Points(owner=self._own, part=part, points=blinded.tobytes()))
 
     def _pass_on(self, sender: str, message: Points) -> Outgoing:
@@ -157,7 +157,6 @@ class Ring:
             raise MessageInvalid("align_tokens_too_many", party=owner, limit=self._counts[owner])
         points = np.frombuffer(message.points, np.uint8).reshape(count, POINT_BYTES)
         blinded = self._secrets.multiplier.blind(points, party=sender, workers=self._workers)
-        self._done_points += count
         if self._next != owner:
             return Outgoing(self._next, Points(owner=owner, part=part, points=blinded.tobytes()))
         tokens = joining.dump(point_tokens(blinded))
