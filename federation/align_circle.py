@@ -114,7 +114,7 @@ class CircleCoordinator(Joining):
         sorted_lists, orders = [], []
         for party in self._parties.all:
             tokens, order = joining.sort(self._load(party))
-            if joining.repeated(tokens):
+            if joining.repeats(tokens).any():
                 raise MessageInvalid("align_circle_broken", party=party)
             sorted_lists.append(tokens)
             orders.append(order)

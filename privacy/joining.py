@@ -90,9 +90,10 @@ def sort(tokens: Tokens) -> tuple[Tokens, NDArray[np.int64]]:
     return ordered, order
 
 
-def repeated(tokens: Tokens) -> int:
-    """How many tokens of a sorted list equal the one before."""
-    return int(np.all(tokens[1:] == tokens[:-1], axis=1).sum())
+def repeats(tokens: Tokens) -> NDArray[np.bool_]:
+    """(n - 1,): which tokens of a sorted list, from the second on, equal the one before."""
+    found: NDArray[np.bool_] = np.all(tokens[1:] == tokens[:-1], axis=1)
+    return found
 
 
 def membership(lists: Sequence[Tokens]) -> tuple[list[NDArray[np.int64]], NDArray[np.bool_]]:

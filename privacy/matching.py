@@ -96,7 +96,7 @@ def sorted_distinct(tokens: Tokens) -> Blinded:
     Raises `IdentifierInvalid` when a token, and so its identifier, occurs twice.
     """
     ordered, rows = joining.sort(tokens)
-    count = joining.repeated(ordered)
+    count = int(joining.repeats(ordered).sum())
     if count:
         raise IdentifierInvalid("align_identifiers_repeated", count=count)
     return Blinded(ordered, rows)

@@ -29,7 +29,7 @@ def repeated(identifiers: Identifiers) -> Positions:
 def repetitions(identifiers: Identifiers) -> tuple[Positions, Positions]:
     """Every place whose identifier comes again, and the next place where it does, in any order."""
     tokens, order = joining.sort(_tokens(identifiers))
-    is_same = (tokens[1:] == tokens[:-1]).all(axis=1)
+    is_same = joining.repeats(tokens)
     return order[:-1][is_same], order[1:][is_same]
 
 
@@ -38,7 +38,7 @@ def latest_of(subjects: Identifiers, statements: Identifiers) -> Positions:
     # Equal tokens keep their order in the sort: a subject comes right after the last of its statements.
     tokens, order = joining.sort(_tokens(statements, subjects))
     n_statements = len(statements)
-    is_same = (tokens[1:] == tokens[:-1]).all(axis=1)
+    is_same = joining.repeats(tokens)
     is_same &= (order[1:] >= n_statements) & (order[:-1] < n_statements)
     latest = np.full(len(subjects), -1, dtype=np.int64)
     latest[order[1:][is_same] - n_statements] = order[:-1][is_same]
