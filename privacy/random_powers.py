@@ -145,7 +145,7 @@ class PowerTable:
         index k in G (n has two prime factors), each holding B random bases with probability k^-B: together
         below 2^-64 from 68 bases on. (Moduli too short for so many are for tests.)
         """
-        rows = exponent_bytes(modulus.bit_length() + 2 * STATISTICAL_BITS)
+        rows = rows_for(modulus.bit_length() + 2 * STATISTICAL_BITS, WINDOW_BITS)
         rows_per_base = max(1, rows // INDEPENDENT_BASES)
         bases = [random_power(modulus) for _ in range(-(-rows // rows_per_base))]
         return cls(bases, modulus, rows_per_base)
@@ -217,9 +217,9 @@ def _read(row: list[mpz], digits: Iterable[int]) -> Iterator[mpz]:
     return map(row.__getitem__, digits)
 
 
-def exponent_bytes(exponent_bits: int) -> int:
-    """Table rows for an exponent of at least `exponent_bits` bits."""
-    return -(-exponent_bits // WINDOW_BITS)
+def rows_for(exponent_bits: int, window_bits: int) -> int:
+    """Table rows for an exponent of at least `exponent_bits` bits, `window_bits` each."""
+    return -(-exponent_bits // window_bits)
 
 
 def random_power(modulus: mpz) -> mpz:
@@ -271,7 +271,7 @@ class FixedBaseMasks(Masks):
     ) -> None:
         super().__init__(modulus)
         self._window_bits = WINDOW_BITS if order is None else WIDE_WINDOW_BITS
-        self._rows = -(-exponent_bits // self._window_bits)
+        self._rows = rows_for(exponent_bits, self._window_bits)
         self._root, self._order = root, order
         self._base: mpz | None = None
         if order is not None:
