@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from background import pool_threads, wait_until
 
 import privacy.mask_pool
 import privacy.paillier_secret
@@ -24,17 +23,6 @@ from privacy.parallel import ALONE, Workers
 @pytest.fixture(scope="module")
 def key() -> SecretKey:
     return SecretKey.generate(512, testing_only=True)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)
-
-
-def pool_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
 
 
 def test_masks_wait_for_every_list_but_the_first_and_none_after_the_last(key: SecretKey) -> None:
@@ -116,7 +104,7 @@ def test_zeros_from_the_pool_are_fresh_zeros_and_the_pool_ends(key: SecretKey) -
     other = SecretKey.generate(512, testing_only=True)
     assert other.decrypt(zeros.zeros(other.public, 2)) == [0, 0]
     zeros.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
+    assert not pool_threads()
     PooledZeros().close()
 
 

@@ -6,11 +6,11 @@ import copy
 import os
 import pickle
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psutil
 import pytest
+from background import pool_threads, wait_until
 from gmpy2 import mpz
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,21 +29,10 @@ def key() -> SecretKey:
     return SecretKey.generate(512, testing_only=True)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)
-
-
 def filled(pool: MaskPool, count: int) -> MaskPool:
     pool.refill(count)
     wait_until(lambda: len(pool) >= count)
     return pool
-
-
-def pool_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "mask-pool"]
 
 
 def loky_processes() -> list[psutil.Process]:
