@@ -16,6 +16,7 @@ from federation.jobs import MatchMode, MatchPlan, PartyRole, Stage
 from federation.roles import Disclosures
 from privacy import errors
 from privacy.identifiers import IdentifierKind, IdentifierReason
+from privacy.reasons import Reason
 from privacy.texts import LANGUAGES, catalogue
 
 EN, ZH = (catalogue(language) for language in ("en", "zh-CN"))
@@ -296,6 +297,7 @@ def test_every_progress_step_is_named():
 
 
 NAMED_BY_VALUES = {
+    *(f"reasons.{reason.name}.{part}" for reason in Reason for part in ("meaning", "remedy")),
     *(f"tables.kinds.{kind.value}" for kind in IdentifierKind),
     *(f"server.stage.{stage.value}" for stage in Stage),
     *(f"report.role.{role.value}" for role in PartyRole),
