@@ -2,7 +2,7 @@
 
     SilhouetteError
       InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid
-      Refused           CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted
+      Refused           Denied, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
       CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken
 
@@ -11,8 +11,10 @@ A message names the file, the column, the party and the remedy; it never holds a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from privacy.reasons import Finding, Findings
 from privacy.texts import text
 
 
@@ -81,6 +83,25 @@ def is_refusal(code: str) -> bool:
     """Whether an error with this code is a `Refused`: to run the same again would be refused again."""
     kinds: tuple[type[Refused], ...] = (Refused, *Refused.__subclasses__())
     return code in {kind.code for kind in kinds}
+
+
+class Denied(Refused):
+    """The gate refuses: `findings` holds every failing reason (`privacy.reasons`)."""
+
+    code = "denied"
+
+    def __init__(self, key: str, /, *, findings: Findings) -> None:
+        super().__init__(key, findings=findings)
+        self.findings = findings
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Denied:
+        """The refusal for these reasons."""
+        return cls("denied", findings=Findings.of(findings))
+
+    def for_others(self) -> Denied:
+        """The codes alone: what they are about stays at home."""
+        return Denied("denied", findings=self.findings.without_details())
 
 
 class CohortTooSmall(Refused):
