@@ -1,7 +1,7 @@
-"""What a subject has to have agreed to, and what follows from the latest word (PIPL articles 13 to 15, 23, 29, 31, 39).
+"""What a subject has to have agreed to, and what follows from the latest word (PIPL 13 to 15, 23, 29, 31, 39).
 
-A consent is one subject's word on (purpose, kind, scope, recipient), given to one notice. What a purpose needs is a list
-of `Need`s; a row may be processed when the latest word on every need is a yes that holds today.
+A consent is one subject's word on (purpose, kind, scope, recipient), given to one notice. What a purpose needs is a
+list of `Need`s; a row may be processed when the latest word on every need is a yes that holds today.
 """
 
 from __future__ import annotations
@@ -81,26 +81,29 @@ def check_scope(statement: Statement) -> None:
         raise ConfigInvalid("consent_scope", kind=kind.value, scope=scope or "-")
 
 
+_LATER: Final = {
+    Answer.WITHDRAWN: Reason.CONSENT_WITHDRAWN,
+    Answer.EXPIRED: Reason.CONSENT_EXPIRED,
+    Answer.STALE: Reason.NOTICE_VERSION_STALE,
+}
+_NEVER: Final = {
+    ConsentKind.GENERAL: Reason.CONSENT_MISSING,
+    ConsentKind.WRITTEN: Reason.WRITTEN_CONSENT_MISSING,
+    ConsentKind.GUARDIAN: Reason.GUARDIAN_CONSENT_MISSING,
+}
+_NEVER_SEPARATE: Final = {
+    PROVIDE: Reason.SEPARATE_CONSENT_PROVIDE,
+    CROSSBORDER: Reason.SEPARATE_CONSENT_CROSSBORDER,
+}
+
+
 def reason_of(need: Need, answer: Answer) -> Reason:
     """Why a row is excluded whose answer to a need is not yes."""
-    if answer is Answer.WITHDRAWN:
-        return Reason.CONSENT_WITHDRAWN
-    if answer is Answer.EXPIRED:
-        return Reason.CONSENT_EXPIRED
-    if answer is Answer.STALE:
-        return Reason.NOTICE_VERSION_STALE
-    match need.kind, need.scope:
-        case ConsentKind.GENERAL, _:
-            return Reason.CONSENT_MISSING
-        case ConsentKind.WRITTEN, _:
-            return Reason.WRITTEN_CONSENT_MISSING
-        case ConsentKind.GUARDIAN, _:
-            return Reason.GUARDIAN_CONSENT_MISSING
-        case _, scope if scope == PROVIDE:
-            return Reason.SEPARATE_CONSENT_PROVIDE
-        case _, scope if scope == CROSSBORDER:
-            return Reason.SEPARATE_CONSENT_CROSSBORDER
-    return Reason.SEPARATE_CONSENT_SENSITIVE
+    if answer in _LATER:
+        return _LATER[answer]
+    if need.kind in _NEVER:
+        return _NEVER[need.kind]
+    return _NEVER_SEPARATE.get(need.scope, Reason.SEPARATE_CONSENT_SENSITIVE)
 
 
 def funnel_step(need: Need, answer: Answer) -> str:
