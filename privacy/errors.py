@@ -1,10 +1,13 @@
 """The whole error hierarchy. Each class has a stable `code`; each instance a `key` into the text catalogue.
 
     SilhouetteError
-      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid
-      Refused           Denied, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted
+      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid
+      Refused           Denied, StaleSnapshot, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted,
+                        LogUnavailable
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
-      CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken
+      CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken,
+                        ProofInvalid
+      AuditBroken
 
 A message names the file, the column, the party and the remedy; it never holds a row value or an identifier.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from privacy.reasons import Finding, Findings
+from privacy.reasons import Finding, Findings, Reason
 from privacy.texts import text
 
 
@@ -73,6 +76,12 @@ class IdentifierInvalid(InputError):
     code = "identifier_invalid"
 
 
+class EventInvalid(InputError):
+    """An event of the audit log holds what might be an identifier or free text."""
+
+    code = "event_invalid"
+
+
 class Refused(SilhouetteError):
     """A rule forbids it."""
 
@@ -104,6 +113,12 @@ class Denied(Refused):
         return Denied("denied", findings=self.findings.without_details())
 
 
+class StaleSnapshot(Refused):
+    """A message rests on consents that have changed since (R-CONSENT-STALE-SNAPSHOT)."""
+
+    code = "stale_snapshot"
+
+
 class CohortTooSmall(Refused):
     """Fewer subjects than `k_min` would be exposed."""
 
@@ -126,6 +141,13 @@ class DisclosureNotAccepted(Refused):
     """A job would tell others more than this node's owner has accepted."""
 
     code = "disclosure_not_accepted"
+
+
+class LogUnavailable(Refused):
+    """The audit log cannot be written: without it nothing is processed."""
+
+    code = "log_unavailable"
+    reason: ClassVar[Reason] = Reason.LOG_UNAVAILABLE
 
 
 class ProtocolError(SilhouetteError):
@@ -204,3 +226,18 @@ class SealBroken(CryptoError):
     """A sealed payload cannot be opened."""
 
     code = "seal_broken"
+
+
+class ProofInvalid(CryptoError):
+    """A Merkle proof does not lead to the root that it is for."""
+
+    code = "proof_invalid"
+
+
+class AuditBroken(SilhouetteError):
+    """An audit log is not what was signed: something was changed, removed, put in, or shown to others differently.
+
+    `values` holds the log's `party` and, where it can be told, the `position` (sequence number) of the event.
+    """
+
+    code = "audit_broken"

@@ -22,6 +22,7 @@ from privacy.errors import SealBroken, SignatureInvalid
 
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _SIGNATURE_DOMAIN: Final = b"silhouette frame v1\x00"
+_STATEMENT_DOMAIN: Final = b"silhouette statement v1\x00"
 SIGNATURE_BYTES: Final = 64
 KEY_BYTES: Final = 32
 
@@ -58,12 +59,20 @@ class PublicIdentity:
 
     def verify(self, signature: bytes, context: bytes, sealed: bytes) -> None:
         """Check that this party signed `sealed` in `context`. Raises `SignatureInvalid`."""
+        if not self._signed(signature, _to_be_signed(context, sealed)):
+            raise SignatureInvalid("signature_invalid")
+
+    def verify_statement(self, signature: bytes, domain: str, statement: bytes) -> None:
+        """Check that this party signed `statement` for the use `domain`. Raises `SignatureInvalid`."""
+        if not self._signed(signature, statement_bytes(domain, statement)):
+            raise SignatureInvalid("statement_signature_invalid")
+
+    def _signed(self, signature: bytes, data: bytes) -> bool:
         try:
-            Ed25519PublicKey.from_public_bytes(self.verify_key).verify(
-                signature, _to_be_signed(context, sealed)
-            )
+            Ed25519PublicKey.from_public_bytes(self.verify_key).verify(signature, data)
         except InvalidSignature:
-            raise SignatureInvalid("signature_invalid") from None
+            return False
+        return True
 
 
 class Identity:
@@ -100,6 +109,10 @@ class Identity:
         """Ed25519 signature, 64 bytes, over `context` and the SHA-256 of `sealed`."""
         return self._sign_key.sign(_to_be_signed(context, sealed))
 
+    def sign_statement(self, domain: str, statement: bytes) -> bytes:
+        """Ed25519 signature, 64 bytes, over a document of the kind that `domain` names: it is good for no other."""
+        return self._sign_key.sign(statement_bytes(domain, statement))
+
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """Decrypt what was sealed to this party in `context`. Raises `SealBroken`."""
         try:
@@ -111,3 +124,8 @@ class Identity:
 def _to_be_signed(context: bytes, sealed: bytes) -> bytes:
     # Hashing first keeps one pass over frames of many megabytes (Ed25519 itself makes two).
     return _SIGNATURE_DOMAIN + len(context).to_bytes(4, "big") + context + hashlib.sha256(sealed).digest()
+
+
+def statement_bytes(domain: str, statement: bytes) -> bytes:
+    """What is signed for a statement: no frame and no statement of another `domain` begins like it."""
+    return _STATEMENT_DOMAIN + len(domain.encode()).to_bytes(4, "big") + domain.encode() + statement
