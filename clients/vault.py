@@ -7,22 +7,38 @@ job ids and kinds, never an identifier.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import DateTime, LargeBinary, String, create_engine, delete, select
+from sqlalchemy import (
+    DateTime,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    create_engine,
+    delete,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from privacy.errors import ConfigInvalid, SealBroken, UnexpectedMessage
+from privacy.errors import ConfigInvalid, Denied, SealBroken, UnexpectedMessage
+from privacy.reasons import Finding, Reason
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 """Random 96-bit nonces (NIST SP 800-38D, section 8.2.2): safe for far more than the writes of a node's life."""
+BUSY_SECONDS: Final = 30.0
+"""How long a write waits for another process's (SQLite's busy timeout)."""
 
 
 class _Base(DeclarativeBase):
@@ -36,14 +52,45 @@ class _Sealed(_Base):
     written: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
 
 
+class _Retention(_Base):
+    """Until when a record may be read (PIPL 19); a record that is not listed stays until it is removed."""
+
+    __tablename__ = "retention"
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    expires: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
+
+
 class _UsedSession(_Base):
     __tablename__ = "used_session"
     session: Mapped[str] = mapped_column(String(64), primary_key=True)
     used: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
 
 
+metadata: Final[MetaData] = _Base.metadata
+"""The tables of a vault's database; other modules add theirs."""
+
+
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
+
+
+def _in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """SQLite gives back what was stored in UTC, without saying so."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+
+
+def _connect(url: str) -> Engine:
+    """The engine of a vault. SQLite: one process may write while others read, and what is deleted is overwritten."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")
+
+    return engine
 
 
 class Shelf:
@@ -79,7 +126,7 @@ class Vault:
         if len(key) != KEY_BYTES:
             raise SealBroken("vault_broken", name=key_file.name)
         self._cipher = AESGCM(key)
-        self._engine = create_engine(url or f"sqlite:///{folder / 'vault.sqlite'}", hide_parameters=True)
+        self._engine = _connect(url or f"sqlite:///{folder / 'vault.sqlite'}")
         _Base.metadata.create_all(self._engine)
 
     @classmethod
@@ -94,19 +141,47 @@ class Vault:
             stream.write(secrets.token_bytes(KEY_BYTES))
         return cls(folder, url)
 
-    def put(self, name: str, data: bytes) -> None:
-        """Store `data` under `name`, replacing what was there."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, data, name.encode())
+    @property
+    def engine(self) -> Engine:
+        """The database, for tables that hold no secret in clear."""
+        return self._engine
+
+    def put(self, name: str, data: bytes, *, days: float | None = None) -> None:
+        """Store `data` under `name`, replacing what was there. days: for how long; None: until it is removed."""
         with Session(self._engine) as session, session.begin():
-            session.merge(_Sealed(name=name, data=sealed, written=_now()))
+            session.merge(self._sealed(name, data))
+            if days is not None:
+                session.merge(_Retention(name=name, expires=_now() + datetime.timedelta(days=days)))
+
+    def keep(self, name: str, data: bytes) -> bytes:
+        """What is stored under `name`, which is `data` when there was nothing: of two processes, one stores it."""
+        kept = self.get(name)
+        if kept is None:
+            with contextlib.suppress(IntegrityError), Session(self._engine) as session, session.begin():
+                session.add(self._sealed(name, data))
+            kept = self.get(name)
+        if kept is None:
+            raise SealBroken("vault_broken", name=name)
+        return kept
+
+    def _sealed(self, name: str, data: bytes) -> _Sealed:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return _Sealed(
+            name=name, data=nonce + self._cipher.encrypt(nonce, data, name.encode()), written=_now()
+        )
 
     def get(self, name: str) -> bytes | None:
-        """What is stored under `name`, or None. Raises `SealBroken` when the file was tampered with."""
+        """What is stored under `name`, or None.
+
+        Raises `SealBroken` when the file was tampered with, `Denied` for a record whose time is over, whether or not it
+        has been removed yet.
+        """
         with Session(self._engine) as session:
-            record = session.get(_Sealed, name)
+            record, limit = session.get(_Sealed, name), session.get(_Retention, name)
         if record is None:
             return None
+        if limit is not None and _in_utc(limit.expires) <= _now():
+            raise Denied.of([Finding(Reason.RETENTION_EXPIRED, name.rpartition("/")[2])])
         try:
             return self._cipher.decrypt(record.data[:NONCE_BYTES], record.data[NONCE_BYTES:], name.encode())
         except (InvalidTag, ValueError):  # a stump of a record has no whole nonce
@@ -122,6 +197,13 @@ class Vault:
         """Forget every record whose name begins with `prefix`."""
         with Session(self._engine) as session, session.begin():
             session.execute(delete(_Sealed).where(_Sealed.name.startswith(prefix, autoescape=True)))
+            session.execute(delete(_Retention).where(_Retention.name.startswith(prefix, autoescape=True)))
+
+    def expired(self) -> list[str]:
+        """The names of records whose time is over, sorted."""
+        with Session(self._engine) as session:
+            query = select(_Sealed.name).join(_Retention, _Sealed.name == _Retention.name)
+            return sorted(session.scalars(query.where(_Retention.expires <= _now())))
 
     def remove_older(self, prefix: str, seconds: float) -> None:
         """Forget the records under `prefix` that were written longer ago."""
