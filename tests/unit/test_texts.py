@@ -351,6 +351,40 @@ def test_every_placeholder_of_the_report_is_filled_in():
             assert jinja_arguments(source, match.end()) == names_in(EN[key]), (file.name, key)
 
 
+DOCUMENT_CALLS = {
+    **dict.fromkeys(("phrase", "heading", "title", "paragraph"), (0, "documents.")),
+    "place": (0, "documents.place."),
+    "given": (1, "documents.place."),
+}
+"""Methods of `privacy.documents.page.Page`: which argument is a key, and what is before it."""
+
+
+def document_keys():
+    """What the documents are worded with: (place, key or None, regular expression or None)."""
+    for file, node in calls(*DOCUMENT_CALLS, "table"):
+        if not file.is_relative_to(ROOT / "privacy" / "documents"):
+            continue
+        if called(node) == "table":
+            for column in node.args[0].elts:
+                yield at(file, node), f"documents.column.{literal(column)}", None
+            continue
+        place, prefix = DOCUMENT_CALLS[called(node)]
+        key = node.args[place]
+        for choice in [key.body, key.orelse] if isinstance(key, ast.IfExp) else [key]:
+            found, expression = literal(choice), pattern(choice)
+            yield at(file, node), found and prefix + found, expression and re.escape(prefix) + expression
+
+
+DOCUMENT_KEYS = list(document_keys())
+
+
+def test_every_text_of_the_documents_exists():
+    assert len(DOCUMENT_KEYS) > 100
+    assert [(place, key) for place, key, _ in DOCUMENT_KEYS if key and key not in EN] == []
+    expressions = {expression for _, _, expression in DOCUMENT_KEYS if expression}
+    assert [item for item in expressions if not any(re.fullmatch(item, key) for key in EN)] == []
+
+
 # --- what nobody asks for
 
 JUSTIFIED = (
@@ -373,8 +407,9 @@ def constants():
 def test_no_text_is_left_over():
     named = constants()
     used = DISCLOSED | REASONS | STEPS | NAMED_BY_VALUES | {key for _, key, _, _ in ASKED if key}
+    used |= {key for _, key, _ in DOCUMENT_KEYS if key}
     expressions = defaultdict(set)
-    for place, _, expression, _ in ASKED:
+    for place, _, expression in [*((place, None, item) for place, _, item, _ in ASKED), *DOCUMENT_KEYS]:
         if expression:
             expressions[expression].add(place)
     for source in TEMPLATES.values():
