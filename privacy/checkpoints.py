@@ -15,16 +15,16 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from privacy.audit import is_time
+from privacy.audit import MAX_NUMBER, is_time
 from privacy.errors import AuditBroken, SignatureInvalid
 from privacy.merkle import HASH_BYTES
 from privacy.sealing import SIGNATURE_BYTES, Identity, PublicIdentity
 
 CHECKPOINT_DOMAIN: Final = "silhouette checkpoint v1"
 COSIGNATURE_DOMAIN: Final = "silhouette cosignature v1"
-MAX_SIZE: Final = 1 << 40
+MAX_SIZE: Final = MAX_NUMBER
 MAX_PROOF: Final = 64
-"""Hashes in a proof: a consistency proof has at most one more than the tree is high, and that is at most 40."""
+"""Hashes in a proof: a consistency proof has at most one more than the tree is high, and that is at most 30."""
 
 LogName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}\Z")]
 LogSize = Annotated[int, Meta(ge=0, le=MAX_SIZE)]
