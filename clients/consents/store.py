@@ -21,10 +21,8 @@ from sqlalchemy.exc import IntegrityError
 from clients.consents import forgetting, subjects
 from clients.consents.rows import Asked, as_bytes, as_tokens, insert_rows, stored
 from clients.consents.tables import (
-    NO_TIME,
     Source,
     clock,
-    moment,
     needs,
     notices,
     restrictions,
@@ -42,6 +40,7 @@ from clients.consents.writing import (
     notice_code,
     write,
 )
+from clients.tables.times import NO_MOMENT, moment
 from clients.vault import Vault, metadata
 from privacy.consent import Answer, Need, Statement, check_scope
 from privacy.identifiers import Identifiers
@@ -96,7 +95,7 @@ class ConsentStore:
         mask = np.zeros(len(asked.distinct), np.bool_)
         now = moment(at)
         holds = (restrictions.c.since <= now) & (
-            (restrictions.c.lifted == NO_TIME) | (restrictions.c.lifted > now)
+            (restrictions.c.lifted == NO_MOMENT) | (restrictions.c.lifted > now)
         )
         query = select(restrictions.c.token).where(holds).distinct()
         with self.engine.connect() as connection:
@@ -153,7 +152,7 @@ class ConsentStore:
         check_scope(statement)
         tokens = Asked(self.tokens(kind_label, identifiers)).distinct
         with change(self.engine) as (connection, version):
-            until = NO_TIME if statement.until is None else moment(statement.until)
+            until = NO_MOMENT if statement.until is None else moment(statement.until)
             notice = notice_code(connection, statement.notice)
             given = Words(
                 tokens,
@@ -177,8 +176,8 @@ class ConsentStore:
             "code": code,
             "law": law,
             "since": moment(since),
-            "review": NO_TIME if review is None else moment(datetime.combine(review, time.min)),
-            "lifted": NO_TIME,
+            "review": NO_MOMENT if review is None else moment(datetime.combine(review, time.min)),
+            "lifted": NO_MOMENT,
         }
         with change(self.engine) as (connection, version):
             add_subjects(connection, distinct_tokens)
@@ -193,7 +192,7 @@ class ConsentStore:
     def lift(self, tokens: Tokens, at: datetime, code: str | None = None) -> int:
         """End the restrictions of subjects, for one reason or for all; the store's new version."""
         with change(self.engine) as (connection, version):
-            query = restrictions.update().where(restrictions.c.lifted == NO_TIME)
+            query = restrictions.update().where(restrictions.c.lifted == NO_MOMENT)
             if code is not None:
                 query = query.where(restrictions.c.code == code)
             query = query.values(lifted=moment(at), version=version)
@@ -261,4 +260,4 @@ def _notice_codes(connection: Connection, ids: Collection[str]) -> list[int]:
 
 
 def _is_over(now: int) -> Any:
-    return (states.c.until != NO_TIME) & (states.c.until <= now)
+    return (states.c.until != NO_MOMENT) & (states.c.until <= now)

@@ -7,7 +7,6 @@ without an end, a restriction that holds).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -26,9 +25,6 @@ from sqlalchemy import (
 
 from clients.vault import metadata
 
-NO_TIME: Final = 0
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _CLUSTERED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
 """SQLite keeps such a table in the order of its primary key, like the tokens that it is joined with."""
 
@@ -144,13 +140,3 @@ imports: Final = Table(
     Column("version", BigInteger, nullable=False),
 )
 """Files that were imported. file: SHA-256 of the path; digest: of the content and of how it is registered."""
-
-
-def moment(at: datetime) -> int:
-    """Microseconds since 1970; a time without a zone is the holder's local one."""
-    return (at.astimezone(UTC) - _EPOCH) // _MICROSECOND
-
-
-def time_of(when: int) -> datetime | None:
-    """Inverse of `moment`, in UTC; None for `NO_TIME`."""
-    return None if when == NO_TIME else _EPOCH + when * _MICROSECOND

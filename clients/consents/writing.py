@@ -10,9 +10,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +70,35 @@ def advance(connection: Connection, version: int) -> None:
     connection.execute(update(clock).values(version=version))
 
 
+class Written(NamedTuple):
+    """changed: words that became a state; outweighed: words that differ from one, and are the earlier."""
+
+    changed: int
+    outweighed: int
+
+
 def write(
     connection: Connection, version: int, need: int, given: Words, source: Source, *, is_given_here: bool
-) -> int:
-    """Store the words that change a state; how many did."""
-    total = 0
+) -> Written:
+    """Store the words that change a state."""
+    changed = outweighed = 0
     for start in range(0, len(given), BLOCK_ROWS):
         block = given.at(slice(start, start + BLOCK_ROWS))
-        add_subjects(connection, block.tokens)
-        changed = (_given_here if is_given_here else _later)(connection, need, block)
-        _append(connection, version, need, changed, source)
-        total += len(changed)
-    if total:
+        known, before = _before(connection, need, block.tokens)
+        if is_given_here:
+            new = replace(block, stated=np.maximum(block.stated, before.stated + 1))
+        else:
+            differs = ~known | _differ(block, before)
+            is_later = block.stated >= before.stated
+            new = block.at(differs & is_later)
+            outweighed += int((differs & ~is_later).sum())
+        add_subjects(connection, new.tokens)
+        _append(connection, version, need, new, source)
+        changed += len(new)
+    if changed:
         _apply(connection, version, need)
         advance(connection, version)
-    return total
+    return Written(changed, outweighed)
 
 
 def add_subjects(connection: Connection, tokens: Tokens) -> None:
@@ -145,23 +159,11 @@ def _before(connection: Connection, need: int, tokens: Tokens) -> tuple[NDArray[
     return known, Words(tokens, granted, *numbers)
 
 
-def _later(connection: Connection, need: int, given: Words) -> Words:
-    """The words that differ from the state and are not outweighed by it."""
-    known, before = _before(connection, need, given.tokens)
-    differs = (
-        (given.granted != before.granted)
-        | (given.notice != before.notice)
-        | (given.stated != before.stated)
-        | (given.until != before.until)
-    )
-    return given.at(~known | (differs & (given.stated >= before.stated)))
-
-
-def _given_here(connection: Connection, need: int, given: Words) -> Words:
-    """All words, each at least one microsecond after what held until now."""
-    _, before = _before(connection, need, given.tokens)
-    stated = np.maximum(given.stated, before.stated + 1)
-    return Words(given.tokens, given.granted, given.notice, stated, given.until)
+def _differ(given: Words, before: Words) -> NDArray[np.bool_]:
+    differ = given.granted != before.granted
+    for name in ("notice", "stated", "until"):
+        differ |= getattr(given, name) != getattr(before, name)
+    return differ
 
 
 def _append(connection: Connection, version: int, need: int, changed: Words, source: Source) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from clients.sample.consents import notice_of
 from clients.sample.dirt import PHONE_PREFIX
 from clients.sample.people import FEATURES
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
@@ -47,7 +48,15 @@ def sample_table(folder: Path, party: str) -> TableSpec:
         extra_prefixes=(PHONE_PREFIX,),
         fields=tuple(fields),
         label_column=_LABEL_COLUMN.get(party),
-        consents=ConsentSpec(path=str(folder / party / "consents.csv"), id_column="phone"),
+        consents=ConsentSpec(
+            path=str(folder / party / "consents.csv"),
+            id_column="phone",
+            kind_column="kind",
+            scope_column="scope",
+            recipient_column="recipient",
+            notice_column="notice",
+            notice=notice_of(party),
+        ),
         age_column=_AGE_COLUMN.get(party),
         birth_date_column=_BIRTH_DATE_COLUMN.get(party),
     )

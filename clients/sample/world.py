@@ -76,7 +76,7 @@ def make_world(people: int, seed: int) -> World:
     for party in PARTIES:
         customers = persons.index[persons[f"in_{party}"]].to_numpy()
         consents[party] = draw_consents(
-            persons.loc[customers, f"phone_{party}"].tolist(), attitude[customers], rng[party]
+            persons.loc[customers, f"phone_{party}"].tolist(), attitude[customers], party, rng[party]
         )
         tables[party], planted[party] = _party_table(persons, party, customers, rng[party])
     return World(tables, consents, _truth(persons), _summary(persons, seed, planted))

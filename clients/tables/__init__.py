@@ -9,10 +9,10 @@ from clients.tables.loading import CustomerTable, load
 from clients.tables.problems import Problem, Problems
 from clients.tables.report import FieldReport, TableReport, validate
 from clients.tables.schema import ColumnSchema, TableSchema, read_schema
-from clients.tables.specs import PROVISION, ConsentSpec, FieldSpec, TableSpec
+from clients.tables.specs import ConsentSpec, FieldSpec, TableSpec
 from clients.tables.subjects import FunnelStep
 
 __all__ = [
-    "PROVISION", "ColumnSchema", "ConsentSpec", "CustomerTable", "FieldReport", "FieldSpec", "FunnelStep",
+    "ColumnSchema", "ConsentSpec", "CustomerTable", "FieldReport", "FieldSpec", "FunnelStep",
     "Problem", "Problems", "TableReport", "TableSchema", "TableSpec", "load", "read_schema", "validate",
 ]  # fmt: skip

@@ -1,124 +1,160 @@
-"""The consent log of a table: whose latest word on a purpose is yes."""
+"""Reading the consent log of a table: every cell that is not understood is a problem, and then nothing is used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from clients.tables.columns import Codes, as_codes
+from clients.tables.consent_log import ConsentLog
 from clients.tables.files import Stream, read_columns
-from clients.tables.joins import Positions, latest_of
+from clients.tables.joins import Positions
+from clients.tables.needs import PARTS, Needs, combined, is_notice
 from clients.tables.problems import Problem
-from clients.tables.specs import PROVISION, ConsentSpec, TableSpec
-from clients.tables.subjects import Funnel, main_reason, normalized
-from privacy.identifiers import Identifiers
+from clients.tables.specs import ConsentSpec, TableSpec
+from clients.tables.subjects import main_reason, normalized
+from clients.tables.times import NO_MOMENT, Moments, as_moments, moment
 from privacy.normalization import NormalizedIdentifiers
 
 _UNCLEAR, _YES, _NO = range(3)
 _STATUS: Final = {"granted": _YES, "withdrawn": _NO}
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentLog:
-    """The statements of all subjects in order of time.
+class _Collector:
+    """The words of a log while it is read, batch by batch."""
 
-    subjects: (n,) normalised; purpose: (n,) places in `names`; status: (n,) `_YES` or `_NO`.
-    """
-
-    subjects: Identifiers = field(repr=False)
-    purpose: Codes = field(repr=False)
-    status: np.ndarray[Any, np.dtype[np.int8]] = field(repr=False)
-    names: tuple[str, ...]
-
-    @property
-    def purposes(self) -> list[str]:
-        """The purposes about which subjects have stated anything, without `PROVISION`."""
-        return sorted({self.names[place] for place in np.unique(self.purpose)} - {PROVISION})
-
-    def exclude(self, purpose: str, subjects: Identifiers, funnel: Funnel) -> None:
-        """Keeps the rows whose subject's latest word is yes: for `purpose` and, when the log knows it at all,
-        for `PROVISION`, because every federated job provides something to another handler.
-
-        subjects: (n,) per row of the file, different in the rows that remain.
-        """
-        self._exclude(purpose, subjects, funnel, "no_consent", "consent_withdrawn")
-        if purpose != PROVISION and len(self._about(PROVISION)):
-            self._exclude(PROVISION, subjects, funnel, "no_provision_consent", "provision_withdrawn")
-
-    def _exclude(
-        self, purpose: str, subjects: Identifiers, funnel: Funnel, never: str, withdrawn: str
-    ) -> None:
-        said = self._about(purpose)
-        rows = np.flatnonzero(funnel.remaining)
-        latest = latest_of(subjects[rows], self.subjects[said])
-        status = np.full(len(subjects), _UNCLEAR, dtype=np.int8)
-        found = latest >= 0
-        status[rows[found]] = self.status[said[latest[found]]]
-        funnel.exclude(withdrawn, status == _NO)
-        funnel.exclude(never, status != _YES)
-
-    def _about(self, purpose: str) -> Positions:
-        places = [place for place, name in enumerate(self.names) if name == purpose]
-        return np.flatnonzero(np.isin(self.purpose, places))
-
-
-class _ConsentCollector:
-    """Consent statements while they are read, batch by batch."""
-
-    def __init__(self, spec: TableSpec) -> None:
-        self._spec = spec
-        self._places: dict[str, int] = {}
+    def __init__(self, spec: TableSpec, consents: ConsentSpec, at: datetime) -> None:
+        self._spec, self._consents, self._now = spec, consents, moment(at)
+        self._columns = _columns_of(consents)
+        self._needs = Needs()
+        self._notices: dict[str, int] = {}
         self._subjects: list[NormalizedIdentifiers] = []
-        self._purpose: list[Codes] = [np.empty(0, np.int32)]
-        self._status: list[Any] = [np.empty(0, np.int8)]
+        self._words: list[tuple[Any, ...]] = []
+        self._rows = 0
+        self.faults: Counter[str] = Counter()
+        """Rows by the part of a word that is wrong."""
 
     def add(self, batch: Mapping[str, pa.Array]) -> None:
-        consents = self._spec.consents
-        if consents is None or len(batch) < len(_columns_of(consents)):
+        if not set(self._columns.values()) <= set(batch):
             return  # a column is missing: the reading has a problem
-        self._subjects.append(normalized(self._spec, batch[consents.id_column]))
-        codes, texts = as_codes(batch[consents.purpose_column])
-        places = [self._places.setdefault(text, len(self._places)) for text in texts]
-        self._purpose.append(np.array(places, np.int32)[codes])
-        codes, texts = as_codes(batch[consents.status_column])
-        self._status.append(np.array([_STATUS.get(text.lower(), _UNCLEAR) for text in texts], np.int8)[codes])
+        cells = {part: batch[column] for part, column in self._columns.items()}
+        self._subjects.append(normalized(self._spec, cells["id"]))
+        status = self._status_of(cells["status"])
+        notice = self._notice_of(cells.get("notice"), len(status))
+        stated = self._moments_of("stated", cells, len(status))
+        until = self._moments_of("until", cells, len(status))
+        self.faults["future"] += int((stated > self._now).sum())
+        row, need = self._needs_of(cells, len(status))
+        self._words.append((row + self._rows, need, status[row], notice[row], stated[row], until[row]))
+        self._rows += len(status)
 
     def finish(self) -> tuple[NormalizedIdentifiers, ConsentLog]:
-        """All subjects, and the statements of those with a usable identifier."""
+        """All subjects, row by row, and the words of those with a usable identifier."""
         found = NormalizedIdentifiers.concatenate(self._subjects)
-        purpose, status = np.concatenate(self._purpose), np.concatenate(self._status)
+        row, need, status, notice, stated, until = (
+            np.concatenate(part) for part in zip(*self._words, strict=True)
+        )
+        if not found.valid.all():
+            kept = found.valid[row]
+            row, need, status, notice, stated, until = (
+                part[kept] for part in (row, need, status, notice, stated, until)
+            )
+        is_one_to_one = len(row) == len(found) and bool((row == np.arange(len(row))).all())
+        subjects = found.identifiers if is_one_to_one else found.identifiers[row]
+        needs, notices = tuple(self._needs.known), tuple(self._notices)
+        unusable = int((~found.valid).sum())
         return found, ConsentLog(
-            found.identifiers[found.valid], purpose[found.valid], status[found.valid], tuple(self._places)
+            subjects, need, status == _YES, notice, stated, until, needs, notices, len(found), unusable
         )
 
-    @property
-    def unclear(self) -> int:
-        return sum(int((status == _UNCLEAR).sum()) for status in self._status)
+    def unknown_notices(self, known: Collection[str]) -> int:
+        """Rows that name a notice which is not among the known ones."""
+        unknown = [place for notice, place in self._notices.items() if notice not in known]
+        return sum(int(np.isin(words[3], unknown).sum()) for words in self._words)
+
+    def _status_of(self, column: pa.Array) -> np.ndarray[Any, np.dtype[np.int8]]:
+        codes, texts = as_codes(column)
+        status = np.array([_STATUS.get(text.lower(), _UNCLEAR) for text in texts], np.int8)[codes]
+        self.faults["status"] += int((status == _UNCLEAR).sum())
+        return status
+
+    def _notice_of(self, column: pa.Array | None, rows: int) -> Codes:
+        codes, texts = _no_cells(rows) if column is None else as_codes(column)
+        named = [text or self._consents.notice for text in texts]
+        wrong = np.array([not is_notice(text) for text in named])
+        self.faults["notice"] += int(wrong[codes].sum())
+        places = [self._notices.setdefault(text, len(self._notices)) for text in named]
+        return np.array(places, np.int32)[codes]
+
+    def _moments_of(self, part: str, cells: Mapping[str, pa.Array], rows: int) -> Moments:
+        if part not in cells:
+            return np.full(rows, NO_MOMENT, np.int64)
+        moments, bad = as_moments(cells[part], is_end=part == "until")
+        self.faults[part] += int(bad.sum())
+        return moments
+
+    def _needs_of(self, cells: Mapping[str, pa.Array], rows: int) -> tuple[Positions, Codes]:
+        """(k,) rows and (k,) places of needs: a row once for each recipient, not at all where it is faulty."""
+        codes, combinations = combined(
+            [as_codes(cells[part]) if part in cells else _no_cells(rows) for part in PARTS]
+        )
+        found = [self._needs.of(cells) for cells in combinations]
+        for fault, times in zip(found, np.bincount(codes, minlength=len(found)).tolist(), strict=True):
+            if isinstance(fault, str):
+                self.faults[fault] += times
+        places = [() if isinstance(item, str) else item for item in found]
+        counts = np.array([len(item) for item in places], np.int64)
+        starts = np.cumsum(counts) - counts
+        each = counts[codes]
+        row = np.repeat(np.arange(rows), each)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(each) - each, each)
+        flat = np.array([place for item in places for place in item], np.int32)
+        return row, flat[starts[codes[row]] + within]
 
 
-def _columns_of(consents: ConsentSpec) -> tuple[str, str, str]:
-    return consents.id_column, consents.purpose_column, consents.status_column
+def _no_cells(rows: int) -> tuple[Codes, list[str]]:
+    """A column that the file does not have."""
+    return np.zeros(rows, np.int32), [""]
 
 
-def read_consents(spec: TableSpec) -> tuple[ConsentLog | None, list[Problem]]:
-    """The consent log of a table, or None and why it cannot be used."""
+def _columns_of(consents: ConsentSpec) -> dict[str, str]:
+    """The columns of a log by what they say."""
+    columns = {
+        "id": consents.id_column,
+        "status": consents.status_column,
+        "purpose": consents.purpose_column,
+        "kind": consents.kind_column,
+        "scope": consents.scope_column,
+        "recipient": consents.recipient_column,
+        "notice": consents.notice_column,
+        "stated": consents.stated_column,
+        "until": consents.until_column,
+    }
+    return {part: column for part, column in columns.items() if column is not None}
+
+
+def read_consents(
+    spec: TableSpec, at: datetime | None = None, known_notices: Collection[str] | None = None
+) -> tuple[ConsentLog | None, list[Problem]]:
+    """The consent log of a table, or None and why it cannot be used.
+
+    at: the present moment; no word is from after it. known_notices: None accepts a notice of any name.
+    """
     consents = spec.consents
     if consents is None:
         return None, []
-    collector = _ConsentCollector(spec)
-    columns = _columns_of(consents)
+    collector = _Collector(spec, consents, at or datetime.now(UTC))
+    columns = list(dict.fromkeys(_columns_of(consents).values()))
     reading = read_columns(consents.path, columns, stream=Stream(columns, collector.add))
     if reading.problems or reading.frame is None:
         return None, reading.problems
     subjects, log = collector.finish()
-    problems = []
-    if collector.unclear:
-        values = {"file": consents.path, "column": consents.status_column, "rows": collector.unclear}
-        problems.append(Problem("errors.table_consent_status", values))
+    problems = _problems_of(consents, collector, known_notices)
     if not subjects.valid.any():
         problems.append(
             Problem(
@@ -133,3 +169,31 @@ def read_consents(spec: TableSpec) -> tuple[ConsentLog | None, list[Problem]]:
             )
         )
     return (None, problems) if problems else (log, [])
+
+
+def _problems_of(
+    consents: ConsentSpec, collector: _Collector, known_notices: Collection[str] | None
+) -> list[Problem]:
+    """A problem per part of a word that is wrong in some row."""
+    columns = _columns_of(consents)
+    faults = collector.faults.copy()
+    if known_notices is not None and not faults["notice"]:
+        faults["unknown_notice"] = collector.unknown_notices(known_notices)
+
+    def values(fault: str, part: str) -> dict[str, Any]:
+        column = columns.get(part, consents.purpose_column)
+        return {"file": consents.path, "column": column, "rows": faults[fault]}
+
+    possible = [
+        Problem("errors.table_consent_status", values("status", "status")),
+        Problem("errors.consent_purpose", values("purpose", "purpose")),
+        Problem("errors.consent_kind", values("kind", "kind")),
+        Problem("errors.consent_scope_cells", values("scope", "scope")),
+        Problem("errors.consent_recipient", values("recipient", "recipient")),
+        Problem("errors.consent_notice", values("notice", "notice")),
+        Problem("errors.consent_notice_unknown", values("unknown_notice", "notice")),
+        Problem("errors.consent_time", values("stated", "stated")),
+        Problem("errors.consent_time", values("until", "until")),
+        Problem("errors.consent_future", values("future", "stated")),
+    ]
+    return [problem for problem in possible if problem.values["rows"]]

@@ -33,8 +33,9 @@ class TableReport(msgspec.Struct, frozen=True):
 
     respelled: rows whose identifier reads otherwise in the file than after normalisation. collisions: subjects that the
     file spells in more than one way, which only normalisation shows to be the same.
-    usable_rows: rows with a good identifier, not repeated, of age; what consent then leaves is in `eligible`
-    by purpose, what it takes in `excluded_no_consent`. Both are empty for a table without a consent log.
+    usable_rows: rows with a good identifier, not repeated, of age; what general consent then leaves, going by the file
+    alone, is in `eligible` by purpose, what it takes in `excluded_no_consent`. Both are empty without a consent log. A
+    job may leave fewer: it goes by the consent store, and asks for separate consents too.
     label_missing: rows without a label, of all rows; None for a table without a label column.
     """
 
@@ -68,7 +69,8 @@ def validate(
     """Checks a table against its registration over all rows. Never raises for what is wrong with the file."""
     reading, found = read_subjects(spec, other_columns(spec, spec.fields, spec.label_column), on_progress)
     problems = list(reading.problems)
-    consents, consent_problems = read_consents(spec)
+    now = datetime.now(UTC)
+    consents, consent_problems = read_consents(spec, now)
     problems += consent_problems
     notes = (*reading.notes, *_format_notes(spec))
     frame = reading.frame
@@ -86,12 +88,12 @@ def validate(
     if found is not None:
         exclude_unusable(found, funnel)
         problems += identifier_problems(spec, funnel)
-        exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
+        exclude_by_age(spec, frame, today or now.astimezone().date(), funnel)
         for purpose in [] if consents is None else consents.purposes:
             allowed = Funnel(reading.rows)
             allowed.remaining = funnel.remaining.copy()
             if consents is not None:
-                consents.exclude(purpose, found.identifiers, allowed)
+                consents.exclude(purpose, found.identifiers, allowed, now)
             eligible[purpose] = int(allowed.remaining.sum())
     label_missing = None
     if spec.label_column is not None and spec.label_column in frame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final, Literal
+from datetime import date
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,30 +13,52 @@ from privacy.digests import IdFormat
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
 
-PROVISION: Final = "provision"
-"""The purpose name of the separate consent to provide data to another handler (PIPL article 23)."""
-
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A record whose unknown keys are refused."""
 
 
 class FieldSpec(_Closed, frozen=True):
-    """One numeric column. A value outside [minimum, maximum] before the transform counts as missing."""
+    """One numeric column. A value outside [minimum, maximum] before the transform counts as missing.
+
+    kind: its class in the field catalogue (docs/pipl.md), where the name alone does not tell.
+    """
 
     name: str
+    kind: str = ""
     transform: Literal["none", "log1p"] = "none"
     minimum: float | None = None
     maximum: float | None = None
 
 
 class ConsentSpec(_Closed, frozen=True):
-    """The consent log of a table: a row per statement of a subject, in order of time (the last one holds)."""
+    """The consent log of a table: a row per statement of a subject. Of two with a time the later holds, otherwise the
+    lower row.
+
+    kind_column, scope_column, recipient_column: what the word is about (`privacy.consent.Need`); None: every word is a
+        general consent. A cell of recipients may name several parties, separated by ";".
+    notice_column: the id of the notice that was shown; notice: the one where the cell is empty, or the file has no such
+        column. One of the two is needed: a consent is given to a notice (PIPL articles 14 and 17).
+    stated_column: when the word was given, until_column: when it ends (a date: that day is the last), both ISO 8601.
+
+    Raises `ConfigInvalid` without a notice.
+    """
 
     path: str
     id_column: str
     purpose_column: str = "purpose"
     status_column: str = "status"
+    kind_column: str | None = None
+    scope_column: str | None = None
+    recipient_column: str | None = None
+    notice_column: str | None = None
+    stated_column: str | None = None
+    until_column: str | None = None
+    notice: str = ""
+
+    def __post_init__(self) -> None:
+        if self.notice_column is None and not self.notice:
+            raise ConfigInvalid("consent_notice_missing", file=self.path)
 
 
 class TableSpec(_Closed, frozen=True):
@@ -47,7 +70,10 @@ class TableSpec(_Closed, frozen=True):
     label_column: 0 or 1; read only for a job that asks for the label.
     consents: None where the holder's legal basis is not consent; then no row is excluded for want of it.
     age_column, birth_date_column: at most one. Rows below `minimum_age` are excluded, and so are rows whose
-        age cannot be told (missing, unreadable, or outside 0 to 120 years), unless `keep_unknown_age`.
+        age cannot be told (missing, unreadable, or outside 0 to 120 years), unless `keep_unknown_age`. A purpose of the
+        policy may ask for a higher age.
+    retain_until: the last day on which the file may be used (PIPL 19); the sweeper then removes it where
+        `erase_when_expired`, and what was derived from it in any case. retain_until_column: the same by row.
 
     Raises `ConfigInvalid` when a column plays two parts.
     """
@@ -64,6 +90,9 @@ class TableSpec(_Closed, frozen=True):
     birth_date_column: str | None = None
     minimum_age: Annotated[int, Meta(ge=0, le=120)] = 14
     keep_unknown_age: bool = False
+    retain_until: date | None = None
+    retain_until_column: str | None = None
+    erase_when_expired: bool = False
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
