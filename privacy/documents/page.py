@@ -94,7 +94,7 @@ class Page:
         self._parts.append(_place(1, _draft(self.language)))
 
     def paragraph(self, key: str, /, **values: object) -> None:
-        self._parts.append(self.phrase(key, **values))
+        self._parts.append(self.phrase(key, **values).rstrip())
 
     def items(self, lines: Iterable[str]) -> None:
         """A list. lines: Markdown."""
@@ -103,7 +103,8 @@ class Page:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """columns: keys of their titles under `column.`; cells that are not `Markup` are escaped."""
         titles = [self.phrase(f"column.{key}") for key in columns]
-        lines = [titles, ["---"] * len(titles), *([plain(cell) for cell in row] for row in rows)]
+        cells = [[plain(cell) for cell in row] for row in rows]
+        lines: list[Sequence[str]] = [titles, ["---"] * len(titles), *cells]
         self._parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
     def finish(self, file: str, policy_digest: str) -> Document:
