@@ -9,7 +9,7 @@ ROWS ?= 1000000
 MODE ?= keyed
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames test check format lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames test check format docs lock clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ check: $(STAMP)  ## Style, types, layering.
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## docs/pipl.md, from docs/controls.toml and the code.
+	$(BIN)/python tests/controls.py
 
 lock: $(STAMP)  ## Write constraints.txt from what is installed.
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^silhouette' > constraints.txt

@@ -103,7 +103,7 @@ def read_controls() -> Controls:
 
 
 POLICY_TABLES: dict[str, type[Any]] = {
-    "the file itself": policy.Policy,
+    "The file itself": policy.Policy,
     "[handler], and `contact` of a recipient": policy.Contact,
     "[[purpose]]": policy.Purpose,
     "[[purpose.recipients]]": policy.Recipient,
@@ -129,8 +129,8 @@ def codes(values: Iterable[str]) -> str:
 
 
 def prose(docstring: str | None) -> str:
-    """A docstring as one paragraph."""
-    return " ".join((docstring or "").split())
+    """A docstring with each of its paragraphs on one line."""
+    return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", docstring or ""))
 
 
 _WORDS = {str: "text", int: "number", float: "number", bool: "true or false"}
