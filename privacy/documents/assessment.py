@@ -107,7 +107,7 @@ def _what(page: Page, material: Material, purpose: Purpose, uses: tuple[FieldUse
             name(use.column),
             kind_name(page, use),
             sensitivity(page, use),
-            "–" if use.kind is None else use.kind.financial_class,
+            "–" if use.kind is None else use.kind.jrt_class,
             treatment_name(page, use),
             kept(page, use),
         )
