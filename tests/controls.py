@@ -18,7 +18,7 @@ import msgspec
 
 from privacy import policy
 from privacy.audit import EventType
-from privacy.catalog import Catalog, Override
+from privacy.catalog import Catalog, Override, Treatment
 from privacy.reasons import ARTICLES, Reason
 from privacy.texts import text
 
@@ -141,12 +141,12 @@ def spelled(annotation: Any) -> str:
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return spelled(inner[0])
+    if origin is typing.Literal or (not origin and issubclass(annotation, StrEnum)):
+        return codes(inner or [item.value for item in annotation])
     if origin in {types.UnionType, typing.Union}:
         return " or ".join(spelled(item) for item in inner if item is not type(None))
     if origin in {tuple, dict}:
         return f"list of {spelled(inner[0])}" if origin is tuple else f"table of {spelled(inner[1])}"
-    if issubclass(annotation, StrEnum):
-        return codes(item.value for item in annotation)
     return "table" if issubclass(annotation, msgspec.Struct) else _WORDS.get(annotation, annotation.__name__)
 
 
@@ -253,6 +253,7 @@ def fields() -> str:
                 text(f"catalog.field.{item.key}", language="en"),
                 item.sensitivity.value,
                 f"`{item.category}`",
+                item.jrt_class,
                 *(treatment_cell(treatment) for treatment in treatments),
                 str(item.retention_days),
                 item.article,
@@ -260,15 +261,20 @@ def fields() -> str:
         )
     titles = [purpose.value.replace("_", " ") for purpose in policy.PurposeClass]
     return (
-        "## Fields\n\nThe catalogue of field classes. A column belongs to a class by its name, by the registration of the "
-        "table (`kind`) or by an override of the policy; a column without a class is refused.\n\n"
-        + table(("class", "what", "sensitivity", "category", *titles, "days kept", "article"), rows)
+        "## Fields\n\nThe catalogue of field classes. A column belongs to a class by its name, by the registration of "
+        "the table (`kind`) or by an override of the policy; a column without a class is refused.\n\n"
+        + table(
+            ("class", "what", "sensitivity", "category", "JR/T 0171", *titles, "days kept", "article"), rows
+        )
     )
 
 
-def treatment_cell(treatment: Any) -> str:
-    consent = treatment.consent.value
-    return treatment.action.value + (f" + {consent}" if consent != "none" else "")
+def treatment_cell(treatment: Treatment) -> str:
+    """What may be done with a field, how coarsely, and with which consent beside the general one."""
+    coarser = text(f"catalog.minimise.{treatment.minimise}", language="en")
+    number = f" ({treatment.number})" if treatment.number else ""
+    shown = treatment.action.value if treatment.minimise == "none" else coarser + number
+    return shown + ("" if treatment.consent.value == "none" else f", {treatment.consent.value} consent")
 
 
 def policy_keys() -> str:

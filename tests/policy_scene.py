@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from privacy.catalog import Catalog
+from privacy.catalog import Catalog, Consent, Override
 from privacy.documents import Flow, Material
 from privacy.policy import (
     Agreement,
@@ -69,7 +69,7 @@ def agreement(party="shop", relation=Relation.PROVIDE, **changes):
 def categories(columns):
     """The categories of some columns in the catalogue."""
     catalog = Catalog.load()
-    return tuple(dict.fromkeys(catalog.of_column(column).category for column in columns))
+    return tuple(dict.fromkeys(catalog.of_column(column, "").category for column in columns))
 
 
 def policy(*purposes, **changes):
@@ -97,16 +97,22 @@ def policy(*purposes, **changes):
             ),
         ),
         "agreements": (agreement(), agreement("coordinator", Relation.ENTRUSTED)),
+        "overrides": override(Consent.SEPARATE),
         **changes,
     }
     return Policy(party="bank", **given)
+
+
+def override(consent):
+    """Which consent income asks for beside the general one."""
+    return (Override(field="monthly_income", consent=consent, reason="For the tests of documents."),)
 
 
 def purpose_with_necessity(**changes):
     """A purpose that says for every sensitive category of its fields why it is needed."""
     made = purpose(**changes)
     catalog = Catalog.load()
-    kinds = [catalog.of_column(column) for column in made.fields]
+    kinds = [catalog.of_column(column, "") for column in made.fields]
     needed = {
         kind.category: titles(
             "判断消费能力所必需；可能影响所见内容。", "Needed to tell means apart; may change what you see."

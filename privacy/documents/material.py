@@ -119,7 +119,11 @@ def treatment_name(page: Page, use: FieldUse) -> str:
     """How a field is used, in plain words."""
     if use.treatment is None:
         return page.phrase("unknown_field")
-    return text(f"catalog.action.{use.treatment.action.value}", language=page.language)
+    treatment = use.treatment
+    if treatment.minimise == "none":
+        return text(f"catalog.action.{treatment.action.value}", language=page.language)
+    coarser = text(f"catalog.minimise.{treatment.minimise}", language=page.language)
+    return f"{coarser} ({treatment.number})" if treatment.number else coarser
 
 
 def kind_name(page: Page, use: FieldUse) -> str:
