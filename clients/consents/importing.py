@@ -22,7 +22,7 @@ from clients.consents.rows import BLOCK_ROWS
 from clients.consents.store import ConsentStore
 from clients.consents.subjects import kind_label
 from clients.consents.tables import Source, imports
-from clients.consents.writing import Words, change, need_code, notice_code, write
+from clients.consents.writing import Words, Written, change, need_code, notice_code, write
 from clients.tables.consent_log import ConsentLog
 from clients.tables.consents import read_consents
 from clients.tables.problems import refuse
@@ -36,15 +36,17 @@ class ImportReport(msgspec.Struct, frozen=True):
     """What an import did.
 
     is_unchanged: the file is as it was at its last import, and was not read. rows: in the file; unusable: rows among
-    them without a valid identifier, which are left out. words: latest words, one per subject and need; changed: those
-    that the store did not hold; outweighed: those that a word in the store outweighs, being later or having a time.
+    them without a valid identifier, which are left out. words: latest words, one per subject and need; granted,
+    withdrawn: those that the store did not hold; outweighed: those that a word in the store outweighs, being later or
+    having a time.
     """
 
     is_unchanged: bool = False
     rows: int = 0
     unusable: int = 0
     words: int = 0
-    changed: int = 0
+    granted: int = 0
+    withdrawn: int = 0
     outweighed: int = 0
 
 
@@ -79,7 +81,7 @@ def import_consents(
 def _write(store: ConsentStore, label: str, log: ConsentLog) -> ImportReport:
     tokens = store.tokens(label, log.subjects)
     codes = _notice_codes(store, log)
-    words = changed = outweighed = 0
+    words, total = 0, Written()
     for need in log.needs:
         latest = _latest(log, need, tokens, codes)
         words += len(latest)
@@ -88,9 +90,8 @@ def _write(store: ConsentStore, label: str, log: ConsentLog) -> ImportReport:
             with change(store.engine) as (connection, version):
                 code = need_code(connection, need)
                 written = write(connection, version, code, block, Source.FILE, is_given_here=False)
-            changed += written.changed
-            outweighed += written.outweighed
-    return ImportReport(False, log.rows, log.unusable, words, changed, outweighed)
+            total = total.plus(written)
+    return ImportReport(False, log.rows, log.unusable, words, *total)
 
 
 def _notice_codes(store: ConsentStore, log: ConsentLog) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

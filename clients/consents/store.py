@@ -7,7 +7,7 @@ commitments 3 s; beside the tokens and the result, tens of MiB.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from itertools import repeat
@@ -42,7 +42,7 @@ from clients.consents.writing import (
 )
 from clients.tables.times import NO_MOMENT, moment
 from clients.vault import Vault, metadata
-from privacy.consent import Answer, Need, Statement, check_scope
+from privacy.consent import Answer, ConsentKind, Need, Statement, check_scope
 from privacy.identifiers import Identifiers
 from privacy.joining import Tokens
 
@@ -103,6 +103,11 @@ class ConsentStore:
                 mask[places] = True
         return asked.spread(mask)
 
+    def known(self, tokens: Tokens) -> Mask:
+        """(n,): who has a place here still; who was forgotten has none."""
+        asked = Asked(tokens)
+        return asked.spread(~self._salts(asked.distinct)[1])
+
     def people(self, at: datetime, need: Need | None = None, notices: Collection[str] | None = None) -> int:
         """How many different subjects have a yes that holds, on this need or on any; who was forgotten is not counted.
 
@@ -142,33 +147,46 @@ class ConsentStore:
     # --- changes
 
     def record(
-        self, kind_label: str, identifiers: Identifiers, statement: Statement, source: Source, at: datetime
+        self,
+        kind_label: str,
+        identifiers: Identifiers,
+        statement: Statement | Sequence[Statement],
+        source: Source,
+        at: datetime,
     ) -> int:
-        """Store one word of each of these subjects, effective at once; the store's new version.
+        """Store one word of each of these subjects, or several, effective at once; the store's new version.
 
         A repeated word is stored again: a renewed consent has a new time. Raises `ConfigInvalid` for a scope or a
-        recipient that the kind of consent does not have.
+        recipient that the kind of consent does not have; nothing is stored then.
         """
-        check_scope(statement)
+        statements = [statement] if isinstance(statement, Statement) else statement
+        for one in statements:
+            check_scope(one)
         tokens = Asked(self.tokens(kind_label, identifiers)).distinct
         with change(self.engine) as (connection, version):
-            until = NO_MOMENT if statement.until is None else moment(statement.until)
-            notice = notice_code(connection, statement.notice)
-            given = Words(
-                tokens,
-                np.full(len(tokens), statement.granted),
-                *(np.full(len(tokens), number, np.int64) for number in (notice, moment(at), until)),
-            )
-            need = need_code(connection, statement.need)
-            write(connection, version, need, given, source, is_given_here=True)
+            for one in statements:
+                until = NO_MOMENT if one.until is None else moment(one.until)
+                numbers = (notice_code(connection, one.notice), moment(at), until)
+                given = Words(
+                    tokens,
+                    np.full(len(tokens), one.granted),
+                    *(np.full(len(tokens), number, np.int64) for number in numbers),
+                )
+                write(connection, version, need_code(connection, one.need), given, source, is_given_here=True)
         return version
+
+    def needs(self) -> list[Need]:
+        """Everything that any subject has ever been asked for here."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(needs).order_by(needs.c.code)).all()
+        return [Need(row.purpose, ConsentKind(row.kind), row.scope, row.recipient) for row in rows]
 
     def restrict(
         self, tokens: Tokens, code: str, law: str, since: datetime, review: date | None = None
     ) -> int:
         """Put subjects under a restriction; the store's new version.
 
-        code: why (`tables.restrictions.<code>` in the texts); law: what demands it; review: when it is to be looked at
+        code: why (`Restriction`); law: what demands it; review: when it is to be looked at
         again, at the latest. A restriction for the same reason is replaced.
         """
         distinct_tokens = Asked(tokens).distinct

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 from typing import Final, NoReturn
 
 import numpy as np
@@ -47,6 +48,7 @@ class SubjectSecrets:
         both = vault.keep(KEYS_RECORD, secrets.token_bytes(2 * KEY_BYTES))
         self._token = BatchCmac(both[:KEY_BYTES])
         self._subject = BatchCmac(both[KEY_BYTES:])
+        self._lock = threading.Lock()  # a cipher serves one thread at a time
 
     def __repr__(self) -> str:
         return "SubjectSecrets(...)"
@@ -56,11 +58,13 @@ class SubjectSecrets:
 
     def tokens(self, label: str, identifiers: Identifiers) -> joining.Tokens:
         """(n, 2): the token of every canonical identifier of one kind (`kind_label`)."""
-        return joining.tokens_of(self._token.digest(identifiers, f"{label}|".encode()))
+        with self._lock:
+            return joining.tokens_of(self._token.digest(identifiers, f"{label}|".encode()))
 
     def keys(self, salts: NDArray[np.uint8]) -> SubjectKeys:
         """(n, 16): each subject's own key from its (n, 16) salts."""
-        return self._subject.digest_rows(salts)
+        with self._lock:
+            return self._subject.digest_rows(salts)
 
 
 def sref(key: bytes, project: str, epoch: int) -> str:

@@ -47,6 +47,15 @@ class _Bytes(LargeBinary):
         return None
 
 
+class Restriction(StrEnum):
+    """Why a subject is under a restriction (PIPL articles 44, 46, 47; `consents.restriction.<code>` in the texts)."""
+
+    REQUEST = "request"
+    STATUTORY = "statutory"
+    TECHNICAL = "technical"
+    DISPUTE = "dispute"
+
+
 def _token() -> Column[bytes]:
     return Column("token", _Bytes(16), primary_key=True)
 

@@ -71,34 +71,41 @@ def advance(connection: Connection, version: int) -> None:
 
 
 class Written(NamedTuple):
-    """changed: words that became a state; outweighed: words that differ from one, and are the earlier."""
+    """granted, withdrawn: words that became a state; outweighed: words that differ from one, and are the earlier."""
 
-    changed: int
-    outweighed: int
+    granted: int = 0
+    withdrawn: int = 0
+    outweighed: int = 0
+
+    def plus(self, other: Written) -> Written:
+        """Both together."""
+        return Written(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 def write(
     connection: Connection, version: int, need: int, given: Words, source: Source, *, is_given_here: bool
 ) -> Written:
     """Store the words that change a state."""
-    changed = outweighed = 0
+    total = Written()
     for start in range(0, len(given), BLOCK_ROWS):
         block = given.at(slice(start, start + BLOCK_ROWS))
         known, before = _before(connection, need, block.tokens)
+        outweighed = 0
         if is_given_here:
             new = replace(block, stated=np.maximum(block.stated, before.stated + 1))
         else:
             differs = ~known | _differ(block, before)
             is_later = block.stated >= before.stated
             new = block.at(differs & is_later)
-            outweighed += int((differs & ~is_later).sum())
+            outweighed = int((differs & ~is_later).sum())
         add_subjects(connection, new.tokens)
         _append(connection, version, need, new, source)
-        changed += len(new)
-    if changed:
+        granted = int(new.granted.sum())
+        total = total.plus(Written(granted, len(new) - granted, outweighed))
+    if total.granted or total.withdrawn:
         _apply(connection, version, need)
         advance(connection, version)
-    return Written(changed, outweighed)
+    return total
 
 
 def add_subjects(connection: Connection, tokens: Tokens) -> None:
@@ -160,7 +167,7 @@ def _before(connection: Connection, need: int, tokens: Tokens) -> tuple[NDArray[
 
 
 def _differ(given: Words, before: Words) -> NDArray[np.bool_]:
-    differ = given.granted != before.granted
+    differ: NDArray[np.bool_] = given.granted != before.granted
     for name in ("notice", "stated", "until"):
         differ |= getattr(given, name) != getattr(before, name)
     return differ
