@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from federation.audit_records import OwnRecord, Signed, Witnessed, from_line, to_line
+from federation.audit_records import OwnRecord, Signed, Witnessed, canonical, from_line
 from federation.line_file import LineFile, write_all
 from privacy.audit import Event
 from privacy.checkpoints import Checkpoint, Cosignature
@@ -61,13 +61,13 @@ class AuditFolder:
 
     def write_own(self, record: OwnRecord) -> None:
         """Append a checkpoint of this log, or what another signed under one."""
-        self._own.append(to_line(record))
+        self._own.append(canonical(record))
         self._read_own()
         self._check_own()
 
     def write_witnessed(self, record: Witnessed) -> None:
         """Append another's checkpoint."""
-        self._others.append(to_line(record))
+        self._others.append(canonical(record))
         self._read_others()
 
     # --- events

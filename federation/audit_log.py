@@ -74,6 +74,10 @@ class AuditLog:
         """The key that checks this log's checkpoints."""
         return self._identity.public
 
+    def sign_statement(self, domain: str, statement: bytes) -> bytes:
+        """This party's signature over a document about its log (`Identity.sign_statement`)."""
+        return self._identity.sign_statement(domain, statement)
+
     @property
     def size(self) -> int:
         """How many events there are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import rfc8785
@@ -32,17 +32,16 @@ class Witnessed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 OwnRecord = Signed | Cosigned
-_Record = TypeVar("_Record")
 
 
-def to_line(record: OwnRecord | Witnessed) -> bytes:
-    """A record in RFC 8785 canonical JSON; bytes are in base64."""
+def canonical(record: Any) -> bytes:
+    """A record, or plain data with records in it, in RFC 8785 canonical JSON; bytes are in base64."""
     return rfc8785.dumps(msgspec.to_builtins(record))
 
 
 def from_line(line: bytes, kind: Any) -> Any:
-    """Inverse of `to_line`. Raises `ValueError` for what is not a canonical record of this kind."""
+    """Inverse of `canonical`. Raises `ValueError` for what is not a canonical record of this kind."""
     record = msgspec.json.decode(line, type=kind)
-    if to_line(record) != line:
+    if canonical(record) != line:
         raise ValueError("not canonical")
     return record
