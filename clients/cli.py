@@ -13,6 +13,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from clients.consents.cli import consent_app
+from clients.documents_cli import documents_app
+from clients.gate.cli import policy_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 app = make_app(text("node.help"))
 sample_app = make_app(text("node.help_sample"))
 app.add_typer(sample_app, name="sample")
+app.add_typer(policy_app, name="policy")
+app.add_typer(consent_app, name="consent")
+app.add_typer(documents_app, name="documents")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -49,7 +55,11 @@ def init(
     table: Annotated[Path, typer.Option(help=text("node.option_table"))],
     allow_testing_profile: Annotated[bool, typer.Option(help=text("node.option_testing"))] = False,
     accept_distance_disclosure: Annotated[bool, typer.Option(help=text("node.option_distance"))] = False,
+    policy: Annotated[Path | None, typer.Option(help=text("node.option_policy"))] = None,
+    rehearse: Annotated[Path | None, typer.Option(help=text("node.option_rehearse"))] = None,
+    coordinator: Annotated[str, typer.Option(help=text("node.option_coordinator"))] = "",
 ) -> None:
+    from clients.gate.rehearsal import activate_for_rehearsal
     from clients.home import NodeHome, NodeSettings
     from clients.tables import TableSpec
     from clients.tables.problems import refuse
@@ -72,6 +82,12 @@ def init(
     for note in report.notes:
         out.print(escape(note.render()))
     created = NodeHome.create(home, settings)
+    if rehearse is not None:
+        activate_for_rehearsal(created, rehearse, coordinator, policy)
+    elif policy is not None:
+        from clients.gate.policy import activate, read_policy
+
+        activate(created, read_policy(policy))
     out.print(text("node.initialised", home=home, enrolment=created.enrolment_file))
     out.print(text("node.fingerprint", fingerprint=created.identity.public.fingerprint))
 

@@ -7,7 +7,7 @@ rows, same bins and same held-out rows. In a real federation nobody can run this
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
 from clients.context import StageContext, boosting_options
+from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.releases import quality_decimals
 from federation import metrics
@@ -26,6 +27,9 @@ from federation.scoring import FeatureHolderModel, LabelHolderModel
 from federation.trees import BoostingOptions, fit_trees
 from privacy.errors import ConfigInvalid
 
+COMPARING: Final = "compare"
+"""What the log calls the rehearsal's look at the tables after the session."""
+
 
 class PooledParty:
     """One home's part of a finished session."""
@@ -33,9 +37,12 @@ class PooledParty:
     def __init__(self, folder: Path, session: str) -> None:
         self.home = NodeHome.open(folder)
         self._prefix = f"job/{session}/"
-        self.context = StageContext(self.home, decode_job(self.record("job")), session)
+        job = decode_job(self.record("job"))
+        gate = Gate(self.home, job, COMPARING, is_preview=True)
+        self.context = StageContext(self.home, job, session, gate)
         handle = msgspec.msgpack.decode(self.record("handle"))
-        self.context.kept.rows = np.frombuffer(handle["rows"], dtype=np.int64)
+        rows = np.frombuffer(handle["rows"], dtype=np.int64)
+        self.context.kept.match(rows, np.empty((len(rows), 0), dtype=np.uint8))
 
     def record(self, name: str) -> bytes:
         """A record of the session. Raises `ConfigInvalid` when the session did not get that far here."""

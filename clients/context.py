@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from gmpy2 import mpz
 from sklearn.model_selection import train_test_split
 
+from clients.gate.gate import Gate
 from clients.home import NodeHome
-from clients.tables import CustomerTable, load
+from clients.tables import CustomerTable
 from clients.vault import Shelf
 from federation.clusters import KMeansOptions
 from federation.jobs import Job, PartyRole, RiskPlan, Stage
 from federation.roles import RERUN_SECONDS, View
 from federation.trees import BoostingOptions
-from privacy.errors import ConfigInvalid
+from privacy.errors import CohortTooSmall, ConfigInvalid, UnexpectedMessage
 from privacy.mask_pool import MaskPool, uniform_masks
 from privacy.paillier import PublicKey
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import Workers
 from privacy.parameters import MINIMUM_KEY_BITS
+from privacy.sealing import PublicIdentity
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -103,15 +105,66 @@ class PooledZeros:
             self._pool.close()
 
 
-@dataclass(slots=True)
 class Artefacts:
-    """What later stages need of earlier ones. rows: own row per aligned row; train_rows: aligned positions."""
+    """What later stages need of earlier ones, for the matched rows that are still in the job.
 
-    rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    segments: Integers | None = None
-    n_segments: int = 0
-    train_rows: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    model: Any = None
+    A row that leaves (its consent was withdrawn) leaves all of it. Places among the matched rows as they first were
+    stay the same at all parties whatever leaves later.
+    """
+
+    def __init__(self) -> None:
+        self.n_segments = 0
+        self.model: Any = None
+        self.match(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.uint8))
+
+    def match(self, rows: Integers, subject_refs: np.ndarray[Any, Any]) -> None:
+        """The result of the matching: own row, and what the project calls the subject, per aligned row."""
+        self._rows, self._subject_refs = rows, subject_refs
+        self._stays = np.ones(len(rows), dtype=bool)
+        self._segments: Integers | None = None
+        self._in_training = np.zeros(len(rows), dtype=bool)
+
+    @property
+    def rows(self) -> Integers:
+        """(n,) own row per aligned row."""
+        return self._rows[self._stays]
+
+    @property
+    def handle(self) -> bytes:
+        """The rows and their subject references, as they are stored."""
+        refs = self._subject_refs[self._stays]
+        return msgspec.msgpack.encode({"rows": self.rows.tobytes(), "subject_refs": refs.tobytes()})
+
+    @property
+    def segments(self) -> Integers | None:
+        """(n,) cluster per aligned row; None before any were found."""
+        return None if self._segments is None else self._segments[self._stays]
+
+    @segments.setter
+    def segments(self, found: Integers) -> None:
+        self._segments = np.full(len(self._rows), -1, dtype=np.int64)
+        self._segments[self._stays] = found
+
+    @property
+    def train_rows(self) -> Integers:
+        """Aligned places of the rows that train, increasing."""
+        return np.flatnonzero(self._in_training[self._stays])
+
+    @train_rows.setter
+    def train_rows(self, places: Integers) -> None:
+        self._in_training[:] = False
+        self._in_training[np.flatnonzero(self._stays)[places]] = True
+
+    def places_of(self, own_rows: Integers) -> Integers:
+        """First places of those own rows that are still in the job, increasing."""
+        return np.flatnonzero(self._stays & np.isin(self._rows, own_rows))
+
+    def drop(self, places: Integers) -> None:
+        """Rows leave, by their first places."""
+        self._stays[places] = False
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class StageContext:
@@ -122,15 +175,24 @@ class StageContext:
         home: NodeHome,
         job: Job,
         session: str,
+        gate: Gate,
         on_loading: Callable[[int, int], None] = lambda done, total: None,
+        peers: Mapping[str, PublicIdentity] | None = None,
     ) -> None:
-        """on_loading: told rows read and rows in all (0: unknown) while the table is read."""
+        """on_loading: told rows read and rows in all (0: unknown) while the table is read.
+
+        peers: everybody else's keys, the coordinator's among them.
+        """
+        self.peers = dict(peers or {})
         self.home = home
         self.job = job
+        self.gate = gate
         self._on_loading = on_loading
         self.plan = job.plan_of(home.settings.name)
         self.is_label_holder = self.plan.role is PartyRole.LABEL_HOLDER
         self.kept = Artefacts()
+        self.is_settled = False
+        """Whether a stage after the matching has begun: its result is final then."""
         self._closing = ExitStack()
         self._at_end: list[Callable[[], None]] = []
         self.results = home.results / f"{job.name}-{session[:8]}"
@@ -157,6 +219,10 @@ class StageContext:
         """All fields that the job names for this party, each once."""
         return tuple(dict.fromkeys((*self.plan.segment_fields, *self.plan.risk_fields)))
 
+    def admitted(self, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the fields that the gate has let through."""
+        return tuple(name for name in fields if name in self.table.fields)
+
     @cached_property
     def table(self) -> CustomerTable:
         """The eligible rows, loaded once: only the fields the job names, the label only for its holder."""
@@ -164,14 +230,44 @@ class StageContext:
         spec = self.home.settings.table
         if with_label and spec.label_column is None:
             raise ConfigInvalid("label_not_registered", file=spec.path)
-        return load(
-            spec,
-            self.job.purpose,
-            self.fields,
-            with_label=with_label,
-            id_format=self.job.match.id_format,
-            on_progress=self._on_loading,
-        )
+        return self.gate.load(self.fields, with_label=with_label, on_progress=self._on_loading)
+
+    def withdraw(self) -> tuple[Integers, bool] | None:
+        """Rows whose consents no longer hold leave this party's part of the job, before anything else is sent.
+
+        Returns (first places of those that were matched, whether the matching has to begin again), or None when no row
+        is concerned that is still in the job. As long as the matching may have to be repeated, rows leave the list.
+        """
+        rows = self.gate.take_lost()
+        if not len(rows):
+            return None
+        if not self.is_settled:
+            self.table = self.table.without(rows)
+            self.gate.shrink(rows)
+            self.unmatch()
+            return np.empty(0, dtype=np.int64), True
+        places = self.kept.places_of(rows)
+        self.drop(places)
+        return (places, False) if len(places) else None
+
+    def unmatch(self) -> None:
+        """The matching begins again, here or because of another party."""
+        self.kept = Artefacts()
+        self.is_settled = False
+
+    def drop(self, places: Integers) -> None:
+        """Matched rows leave, here or at another party, by their first places.
+
+        Raises `UnexpectedMessage` for places that the matching did not have, `CohortTooSmall` when too few stay.
+        """
+        if not len(places):
+            return
+        if int(places.max()) >= len(self.kept):
+            raise UnexpectedMessage("rows_unknown")
+        self.kept.drop(places)
+        self.keep("handle", self.kept.handle)
+        if len(self.kept.rows) < self.k_min:
+            raise CohortTooSmall("rows_left_few", k_min=self.k_min)
 
     @cached_property
     def key(self) -> SecretKey:
@@ -203,7 +299,7 @@ class StageContext:
 
     def aligned(self, fields: tuple[str, ...]) -> View:
         """The named fields of the matched rows, in aligned order."""
-        view = self.table.view(fields)
+        view = self.table.view(self.admitted(fields))
         return View(view.fields, view.values[self.kept.rows])
 
     def aligned_label(self) -> Labels:
@@ -232,7 +328,7 @@ class StageContext:
 
     def keep(self, name: str, data: bytes) -> None:
         """Store a record of this job in the vault."""
-        self.home.vault.put(self._prefix + name, data)
+        self.home.vault.put(self._prefix + name, data, days=self.gate.terms.retention_days)
 
 
 def forget_stale(home: NodeHome) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
+from clients.gate.gate import Gate
 from clients.home import NodeHome
-from clients.tables import load
 from federation.binning import fit_bins
 from federation.group_by import CodedRows
 from federation.group_explain import TreePlan, measure_product, plan_tree, risk_plan_of
 from federation.jobfile import read_job_file
 from privacy.errors import ConfigInvalid
+
+EXPLAINING: Final = "explain"
+"""What the log calls a look at the table that is no session."""
 
 
 def explain(home: NodeHome, job_file: Path, rows: int | None = None) -> TreePlan:
@@ -25,7 +29,7 @@ def explain(home: NodeHome, job_file: Path, rows: int | None = None) -> TreePlan
     risk, fields = risk_plan_of(job), job.plan_of(party).risk_fields
     if party == job.roles.label_holder or not fields:
         raise ConfigInvalid("no_group_by", job=job.name)
-    table = load(home.settings.table, job.purpose, fields, with_label=False, id_format=job.match.id_format)
+    table = Gate(home, job, EXPLAINING, is_preview=True).load(fields, with_label=False)
     view = table.view(fields)
     binning = fit_bins(view.fields, view.values, risk.bins)
     coded = CodedRows(binning.transform(view.values), binning.n_codes)

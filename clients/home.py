@@ -11,8 +11,10 @@ import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clients.consents import ConsentStore
 from clients.tables import TableSpec
 from clients.vault import Vault
+from federation.audit_log import AuditLog
 from federation.files import read_toml
 from federation.jobs import Name
 from federation.roster import Enrolment, Roster, from_json, to_json
@@ -116,6 +118,16 @@ class NodeHome:
     @cached_property
     def vault(self) -> Vault:
         return Vault(self.folder, self.settings.database or None)
+
+    @cached_property
+    def consents(self) -> ConsentStore:
+        """What this node's subjects have agreed to."""
+        return ConsentStore(self.vault)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """This node's log. Raises `LogUnavailable`, `AuditBroken`."""
+        return AuditLog(self.folder / "audit", self.settings.name, self.identity)
 
     @cached_property
     def identity(self) -> Identity:

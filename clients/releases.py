@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clients.context import Floats, Labels, StageContext, boosting_options
+from clients.gate.retention import RESULTS
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
@@ -38,7 +39,9 @@ def match_release(context: StageContext, matched: int) -> MatchRelease:
     """How the table shrank to the `matched` rows."""
     first, *excluded, last = context.table.funnel
     # Every reason is listed, whether it excluded anybody or not: a missing one would say "nobody".
-    found = dict.fromkeys(EXCLUSION_REASONS, 0) | {step.reason: step.rows for step in excluded}
+    found = dict.fromkeys(EXCLUSION_REASONS, 0)
+    for step in excluded:
+        found[step.reason] += step.rows  # consents for several recipients are asked about one by one
     # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.
     hidden = hidden_totals(np.array(list(found.values()), dtype=np.int64), context.k_min).tolist()
     funnel = tuple(
@@ -131,6 +134,9 @@ def write_customers(context: StageContext, scores: Floats | None = None, alone: 
         held_out = np.ones(len(result), dtype=bool)
         held_out[kept.train_rows] = False
         result["held_out"], result["score"], result["score_alone"] = held_out, scores, alone
+    # First: until when it may stay (`clients.gate.retention`).
+    days = context.gate.terms.retention_days
+    context.home.vault.put(RESULTS + context.results.name, b"", days=days)
     context.results.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = context.results / "customers.csv"
     file.touch(mode=0o600)

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
+import numpy as np
+
 from clients.context import StageContext, forget_keys, forget_stale
+from clients.gate.gate import Gate
+from clients.gate.watch import ConsentWatch
 from clients.home import NodeHome
 from clients.stages import PartyStage, build_stage
 from federation import session as control
@@ -22,6 +26,7 @@ from federation.pace import Every
 from federation.roles import Progress
 from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
+from privacy.audit import EventType
 from privacy.errors import (
     DisclosureNotAccepted,
     MessageInvalid,
@@ -29,6 +34,7 @@ from privacy.errors import (
     PeerFailed,
     ProfileForbidden,
     SilhouetteError,
+    StaleSnapshot,
     UnexpectedMessage,
     is_refusal,
 )
@@ -60,7 +66,7 @@ class _Inbox:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._frames: queue.SimpleQueue[bytes | SilhouetteError] = queue.SimpleQueue()
+        self._frames: queue.SimpleQueue[bytes | SilhouetteError | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self.state = "starting"
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
@@ -82,8 +88,12 @@ class _Inbox:
             if frame is not None:
                 self._frames.put(frame)
 
-    def next(self) -> bytes:
-        """Wait for a frame. Raises what the relay ended with."""
+    def wake(self) -> None:
+        """Let whoever waits for a frame look at something else."""
+        self._frames.put(None)
+
+    def next(self) -> bytes | None:
+        """Wait for a frame, None when woken. Raises what the relay ended with."""
         item = self._frames.get()
         if isinstance(item, SilhouetteError):
             raise item
@@ -106,19 +116,25 @@ class PartySession:
         members = {*self._job.roles.all, COORDINATOR} - {self._own}
         if not members <= peers.keys():
             raise UnexpectedMessage("job_with_strangers", party=", ".join(sorted(members - peers.keys())))
+        keys = {name: peers[name] for name in members}
         self._endpoint = Endpoint(
             self._own,
             home.identity,
-            {name: peers[name] for name in members},
+            keys,
             offer.session,
             self._job.digest,
         )
         forget_keys(home)
         forget_stale(home)
+        self._gate = Gate(home, self._job, offer.session)
+        self._context = StageContext(home, self._job, offer.session, self._gate, self._note_loading, keys)
         self._transport = connect(offer)
         self._inbox = _Inbox(self._transport)
-        self._context = StageContext(home, self._job, offer.session, self._note_loading)
         self._number = 0
+        self._name = ""
+        self._done: list[str] = []
+        self._void: set[int] = set()
+        self._others = (*sorted(members - {COORDINATOR}), COORDINATOR)
         self._stage: PartyStage | None = None
         self._stage_started = 0.0
         self._traffic_before = self._endpoint.traffic.copy()
@@ -137,8 +153,12 @@ class PartySession:
 
     def run(self) -> None:
         """Take part until the coordinator ends the session. Raises what went wrong, here or elsewhere."""
+        watch = ConsentWatch(self._gate, self._inbox.wake)
+        self._gate.on_snapshot = self._transport.attest
         try:
+            self._attest()
             self._send([Outgoing(COORDINATOR, control.Ready(version=version("silhouette")))], 0)
+            watch.start()
             while self._step():
                 pass
         except PeerFailed:
@@ -156,6 +176,7 @@ class PartySession:
             self._report(failure)
             raise
         finally:
+            watch.stop()
             self._context.close()
             forget_keys(self._home)
             self._inbox.stop()
@@ -167,7 +188,7 @@ class PartySession:
         message = received.message
         if received.sender == COORDINATOR:
             match message:
-                case control.EndSession() if self._stage is None and self._number == len(self._job.stages):
+                case control.EndSession() if self._stage is None and len(self._done) == len(self._job.stages):
                     self._context.end()
                     return False
                 case control.Abort(texts=texts, code=code):
@@ -177,7 +198,17 @@ class PartySession:
                 case control.StartStage(stage=number, name=name):
                     self._start(number, name)
                     return True
-        if self._stage is None or received.stage != self._number:
+        else:
+            match message:
+                case control.Attestation():
+                    return True
+                case control.RowsWithdrawn():
+                    self._let_leave(message)
+                    return True
+        if received.stage in self._void:
+            return True  # sent before its sender knew that the stage is void
+        is_bound = received.sender == COORDINATOR or self._endpoint.has_attested(received.sender)
+        if self._stage is None or received.stage != self._number or not is_bound:
             raise UnexpectedMessage(
                 "unexpected_message", role=self._own, message=tag_of(message), sender=received.sender
             )
@@ -192,7 +223,11 @@ class PartySession:
                     return self._early.pop(place)
         while True:
             self._inbox.state = f"waiting stage {self._number}"
-            received = self._endpoint.open(self._inbox.next())
+            frame = self._inbox.next()
+            if frame is None:  # woken: consents have changed
+                self._settle()
+                continue
+            received = self._endpoint.open(frame)
             if received is None:
                 continue
             if received.stage <= self._number or isinstance(received.message, control.StartStage):
@@ -203,17 +238,76 @@ class PartySession:
             self._early.append(received)
 
     def _start(self, number: int, name: str) -> None:
-        left = self._job.stages[self._number :]
-        if self._stage is not None or number != self._number + 1 or not left or left[0].value != name:
+        stages = [stage.value for stage in self._job.stages]
+        expected = [stages[len(self._done)]] if len(self._done) < len(stages) else []
+        if self._done:
+            expected.append(Stage.WITNESS.value)
+        if self._number in self._void:
+            expected += self._done  # a stage that is finished here was not finished everywhere
+        if self._stage is not None or number != self._number + 1 or name not in expected:
             raise UnexpectedMessage(
                 "unexpected_message", role=self._own, message="session.start_stage/1", sender=COORDINATOR
             )
+        if name != Stage.WITNESS:
+            del self._done[stages.index(name) :]
+            self._context.is_settled = name != Stage.MATCH
         self._number = number
+        self._early = [early for early in self._early if early.stage >= number]
         self._stage_started = time.monotonic()
         self._traffic_before = self._endpoint.traffic.copy()
         self._inbox.state = f"busy stage {number}"
+        self._name = name
+        if name != Stage.WITNESS:
+            self._gate.recheck()
+            self._gate.note(EventType.ROUND_OPENED, stage=name)
         self._stage = build_stage(Stage(name), self._context)
+        if self._is_new_snapshot():
+            self._attest()
         self._work(lambda stage: stage.role.start())
+
+    # --- consents
+
+    def _is_new_snapshot(self) -> bool:
+        return self._gate.attestation().binding != self._endpoint.binding
+
+    def _attest(self) -> None:
+        """Say on what this party works from now on: to the relay, which refuses everything else, and to everybody."""
+        attestation = self._gate.attestation()
+        self._transport.attest(attestation.binding)
+        self._endpoint.binding = attestation.binding
+        for name in self._others:
+            self._post(Outgoing(name, attestation), 0)
+
+    def _settle(self) -> bool:
+        """Attest anew where consents have changed; True when rows have left, which makes the stage void."""
+        if not self._gate.look():
+            return False
+        left = self._context.withdraw()
+        self._attest()
+        if left is None:
+            return False
+        places, rematch = left
+        gone = control.RowsWithdrawn(positions=places.astype(np.uint32), rematch=rematch)
+        for name in self._others:
+            if name != COORDINATOR:
+                self._post(Outgoing(name, gone), 0)
+        self._post(Outgoing(COORDINATOR, control.StageVoided(rematch=rematch)), 0)
+        self._make_void()
+        return True
+
+    def _let_leave(self, message: control.RowsWithdrawn) -> None:
+        """Rows of another party's leave the job; what runs is void."""
+        if message.positions.ndim != 1 or message.positions.dtype != np.uint32:
+            raise MessageInvalid("message_undecodable")
+        if message.rematch:
+            self._context.unmatch()
+        else:
+            self._context.drop(message.positions.astype(np.int64))
+        self._make_void()
+
+    def _make_void(self) -> None:
+        self._void.add(self._number)
+        self._stage = None
 
     def _work(self, act: Callable[[PartyStage], list[Outgoing]]) -> None:
         """Let the role act, send what it says, and finish the stage when it is done."""
@@ -221,12 +315,14 @@ class PartySession:
         if stage is None:
             return
         self._inbox.state = f"busy stage {self._number}"
-        self._send(act(stage), self._number)
+        if not self._send(act(stage), self._number):
+            return
         self._note(stage.role.progress)
-        if stage.role.result is None:
+        if stage.role.result is None or self._stage is None:
             return
         releases = stage.finish()
-        self._send([Outgoing(COORDINATOR, release) for release in releases], self._number)
+        if not self._send([Outgoing(COORDINATOR, release) for release in releases], self._number):
+            return
         traffic = self._endpoint.traffic.since(self._traffic_before)
         finished = control.StageFinished(
             stage=self._number,
@@ -236,8 +332,10 @@ class PartySession:
             received=dict(traffic.received),
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
-        self._send([Outgoing(COORDINATOR, finished)], self._number)
-        self._stage = None
+        if self._send([Outgoing(COORDINATOR, finished)], self._number):
+            self._stage = None
+            if self._name != Stage.WITNESS:
+                self._done.append(self._name)
 
     def _note_loading(self, done: int, total: int) -> None:
         self._note(Progress(done, total, "align.load"))
@@ -250,10 +348,34 @@ class PartySession:
         )
         self._send([Outgoing(COORDINATOR, note)], self._number)
 
-    def _send(self, outgoing: list[Outgoing], stage: int) -> None:
+    def _send(self, outgoing: list[Outgoing], stage: int) -> bool:
+        """Send messages in order; False when consents changed, the stage became void, and the rest was discarded.
+
+        This is where a withdrawal takes effect (PIPL 15): before every message, and at the relay for one that was
+        on its way.
+        """
         for out in outgoing:
-            for frame in self._endpoint.seal(out.to, stage, out.message):
+            is_sent = False
+            while not is_sent:
+                self._gate.check()
+                if self._settle():
+                    return False
+                try:
+                    self._post(out, stage)
+                    is_sent = True
+                except StaleSnapshot:
+                    if not self._gate.look():
+                        raise
+        return True
+
+    def _post(self, out: Outgoing, stage: int) -> None:
+        frames = self._endpoint.seal(out.to, stage, out.message)
+        try:
+            for frame in frames:
                 self._transport.send(out.to, frame)
+        except StaleSnapshot:
+            self._endpoint.take_back(out.to, frames)
+            raise
 
     def _report(self, error: SilhouetteError) -> None:
         """Tell the coordinator why this party stops, if it still listens."""

@@ -21,6 +21,7 @@ from federation.jobs import MatchMode, Stage, encode_job
 from federation.messages import Message
 from federation.roles import Role, View
 from federation.session import ClusterRelease
+from federation.witnessing import CheckpointExchange
 
 
 class PartyStage(Protocol):
@@ -32,6 +33,18 @@ class PartyStage(Protocol):
     def finish(self) -> list[Message]:
         """Keep the result; returns what is released to the coordinator for the report."""
         ...
+
+
+class WitnessStage:
+    """Everybody signs everybody's audit log: nobody can change its own afterwards."""
+
+    role: CheckpointExchange
+
+    def __init__(self, context: StageContext) -> None:
+        self.role = CheckpointExchange(context.plan.name, context.peers, context.home.audit)
+
+    def finish(self) -> list[Message]:
+        return []
 
 
 class MatchStage:
@@ -64,10 +77,9 @@ class MatchStage:
         aligned, context = self.role.result, self._context
         if aligned is None:
             return []
-        context.kept.rows = aligned.rows
+        context.kept.match(aligned.rows, aligned.subject_refs)
         context.keep("job", encode_job(context.job))
-        handle = {"rows": aligned.rows.tobytes(), "subject_refs": aligned.subject_refs.tobytes()}
-        context.keep("handle", msgspec.msgpack.encode(handle))
+        context.keep("handle", context.kept.handle)
         if len(context.job.stages) == 1 and len(aligned.rows):
             # Not yet: the label holder may still find that the coordinator has paired other rows.
             context.at_end(lambda: write_customers(context))
@@ -196,3 +208,5 @@ def build_stage(stage: Stage, context: StageContext) -> PartyStage:
             return RiskStage(context)
         case Stage.SCORE:
             return ScoreStage(context)
+        case Stage.WITNESS:
+            return WitnessStage(context)

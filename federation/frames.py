@@ -16,17 +16,21 @@ import msgspec
 
 from federation import wire
 from federation.messages import Message
-from privacy.errors import MessageInvalid, SignatureInvalid, UnexpectedMessage
+from federation.session import Attestation
+from privacy.errors import MessageInvalid, SignatureInvalid, StaleSnapshot, UnexpectedMessage
 from privacy.sealing import SIGNATURE_BYTES, Identity, PublicIdentity
 
-FRAME_VERSION: Final = 1
+FRAME_VERSION: Final = 2
 MAX_PIECE_BYTES: Final = 8 << 20
 """A message is cut into sealed pieces of at most 8 MiB."""
 MAX_FRAME_BYTES: Final = MAX_PIECE_BYTES + 4096
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """What the relay and the recipient can read of a frame."""
+    """What the relay and the recipient can read of a frame.
+
+    binding: digest of the sender's attestation (`session.Attestation`): policy, columns and consents that it worked on.
+    """
 
     version: int
     session: str
@@ -37,6 +41,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like
     stage: int
     piece: int
     pieces: int
+    binding: bytes
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
@@ -109,6 +114,9 @@ class Endpoint:
         self.traffic = Traffic()
         self._identity = identity
         self._peers = peers
+        self.binding = b""
+        """What this party works on from now on; the coordinator, which holds no rows, has none."""
+        self._bindings: dict[str, bytes] = dict.fromkeys(peers, b"")
         self._sent: Counter[str] = Counter()
         self._incoming: dict[str, _Incoming] = {name: _Incoming() for name in peers}
 
@@ -130,6 +138,7 @@ class Endpoint:
                     stage,
                     piece,
                     len(starts),
+                    self.binding,
                 )
             )
             sealed = self._peers[recipient].seal(plain[start : start + MAX_PIECE_BYTES], header)
@@ -138,10 +147,20 @@ class Endpoint:
             frames.append(frame)
         return frames
 
+    def take_back(self, recipient: str, frames: list[bytes]) -> None:
+        """These frames, the last that were sealed for this recipient, were not sent after all."""
+        self._sent[recipient] -= len(frames)
+        self.traffic.bytes_sent[recipient] -= sum(map(len, frames))
+
+    def has_attested(self, sender: str) -> bool:
+        """Whether this peer has said what it works on."""
+        return bool(self._bindings[sender])
+
     def open(self, data: bytes) -> Received | None:
         """The message that this frame completes, or None when pieces are still missing.
 
-        Raises `MessageInvalid`, `UnexpectedMessage`, `SignatureInvalid` or `SealBroken`.
+        Raises `MessageInvalid`, `UnexpectedMessage`, `SignatureInvalid`, `SealBroken`, or `StaleSnapshot` for a message
+        that is bound to anything but what its sender attested last.
         """
         frame, header = self._parse(data)
         incoming = self._incoming[header.sender]
@@ -158,6 +177,10 @@ class Endpoint:
             return None
         whole, incoming.pieces = b"".join(incoming.pieces), []
         message = wire.decode(whole)
+        if isinstance(message, Attestation):
+            self._bindings[header.sender] = message.binding
+        if header.binding != self._bindings[header.sender]:
+            raise StaleSnapshot("snapshot_stale", sender=header.sender)
         self.traffic.received[wire.tag_of(message)] += 1
         return Received(header.sender, header.stage, message)
 
@@ -175,3 +198,24 @@ class Endpoint:
         if (header.version, header.session, header.job_digest, header.recipient) != expected:
             raise UnexpectedMessage("frame_foreign", sender=header.sender)
         return frame, header
+
+
+def binding_of(data: bytes) -> tuple[bytes, bool]:
+    """(binding, whether a message begins here) of a frame that the relay passes on. Raises `MessageInvalid`.
+
+    A message is refused as a whole or not at all: its later pieces belong to what was accepted with the first.
+    """
+    try:
+        frame = msgspec.msgpack.decode(data, type=_Envelope)
+        header = msgspec.msgpack.decode(frame.header, type=Header)
+    except (msgspec.MsgspecError, ValueError):
+        raise MessageInvalid("message_undecodable") from None
+    return header.binding, header.piece == 0
+
+
+class _Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """A frame of which only the header is of interest: the piece is not copied."""
+
+    header: memoryview
+    sealed: memoryview
+    signature: memoryview

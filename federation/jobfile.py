@@ -26,13 +26,17 @@ from federation.jobs import (
 
 
 class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One `[[party]]`: as in `PartyPlan`, and for a rehearsal its table's registration."""
+    """One `[[party]]`: as in `PartyPlan`, and for a rehearsal its table's registration and its policy file.
+
+    A rehearsal without a policy file drafts a policy for itself.
+    """
 
     name: Name
     role: PartyRole
     segment_fields: tuple[str, ...] = ()
     risk_fields: tuple[str, ...] = ()
     table: dict[str, Any] | None = None
+    policy: str | None = None
 
 
 class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +45,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: Name
     purpose: Name
     party: tuple[PartyEntry, ...]
+    project: str = ""
     profile: str = "standard"
     alpha_keys: bool = False
     match: MatchPlan = MatchPlan()
@@ -63,6 +68,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 )
                 for entry in self.party
             ),
+            project=self.project,
             profile=self.profile,
             alpha_keys=self.alpha_keys,
             match=self.match,
@@ -76,10 +82,14 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def read_job_file(file: Path) -> JobFile:
     """A checked job file with absolute table paths. Raises `ConfigInvalid` that names file and key."""
-    parsed = read_toml(file, JobFile)
+    parsed, folder = read_toml(file, JobFile), file.resolve().parent
     _ = parsed.job
     parties = tuple(
-        msgspec.structs.replace(entry, table=_absolute(entry.table, file.resolve().parent))
+        msgspec.structs.replace(
+            entry,
+            table=_absolute(entry.table, folder),
+            policy=None if entry.policy is None else str(folder / entry.policy),
+        )
         for entry in parsed.party
     )
     return msgspec.structs.replace(parsed, party=parties)

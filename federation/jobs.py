@@ -35,6 +35,25 @@ class Stage(StrEnum):
     SEGMENTS = "segments"
     RISK = "risk"
     SCORE = "score"
+    WITNESS = "witness"
+    """Not one of a job's own: after each of them everybody signs the state of everybody's audit log."""
+
+
+class Method(StrEnum):
+    """The kinds of processing that policies, notices, assessments and agreements speak of."""
+
+    MATCHING = "matching"
+    KMEANS = "kmeans"
+    SECUREBOOST = "secureboost"
+    SCORING = "scoring"
+
+
+METHOD_OF_STAGE: Final = {
+    Stage.MATCH: Method.MATCHING,
+    Stage.SEGMENTS: Method.KMEANS,
+    Stage.RISK: Method.SECUREBOOST,
+    Stage.SCORE: Method.SCORING,
+}
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -118,6 +137,8 @@ class Deadlines(_Closed, frozen=True):
 class Job(_Closed, frozen=True):
     """One job, as every party sees and approves it.
 
+    purpose: as every party's policy registers it. project: jobs of one project may be told to concern the same people,
+        those of different projects may not; empty stands for the job's own name.
     alpha_keys: the label holder's Paillier key is an alpha-key: encryption and decryption are about four times
         faster, under more assumptions, one of them on the label holder's conduct (`privacy.alpha_keys`).
     """
@@ -125,12 +146,23 @@ class Job(_Closed, frozen=True):
     name: Name
     purpose: Name
     parties: tuple[PartyPlan, ...]
+    project: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9_-]{0,31})?\Z")] = ""
     profile: str = "standard"
     alpha_keys: bool = False
     match: MatchPlan = MatchPlan()
     segments: SegmentsPlan | None = None
     risk: RiskPlan | None = None
     deadlines: Deadlines = Deadlines()
+
+    @property
+    def project_name(self) -> str:
+        """The project this job belongs to."""
+        return self.project or self.name
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The kinds of processing of its stages, in order."""
+        return tuple(METHOD_OF_STAGE[stage].value for stage in self.stages)
 
     @property
     def security(self) -> Profile:

@@ -1,19 +1,25 @@
 """A session: how the coordinator drives the stages of one job, and how parties answer.
 
 The coordinator sends `StartStage` to all parties, relays or computes its own role, waits for every party's
-`StageFinished`, and so on to `EndSession`. A party that cannot go on sends `StageFailed`; the coordinator then sends
-`Abort` to the others. Texts in these messages come from the catalogue and never hold a value of a table.
+`StageFinished`, and so on to `EndSession`. Consents may change meanwhile: the party concerned attests anew, tells the
+others which rows leave, and the stage begins again without them; what was finished before stays. A party that cannot
+go on sends `StageFailed`; the coordinator then sends `Abort` to the others. Texts in these messages come from the
+catalogue and never hold a value of a table.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from federation.messages import Message
+from federation.messages import Array, Message
 from federation.roles import Disclosure, Disclosures
+
+Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,11 +38,54 @@ class Ready(Message, frozen=True, tag="session.ready/1"):
     version: str
 
 
+class Attestation(Message, frozen=True, tag="session.attestation/1"):
+    """Party -> everybody: on what it works from now on. Every later frame is bound to it (`binding`).
+
+    policy: digest of its activated policy; schema: digest of the columns that the job may use and how they are
+    minimised; snapshot: Merkle root over the commitments of the subjects whose consents hold (`privacy.snapshots`),
+    empty before any row has been read; agreements and pipia: the ids of the documents that it relies on.
+    """
+
+    policy: Hex
+    schema: Hex
+    snapshot: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+    agreements: Annotated[tuple[Id, ...], Meta(max_length=64)]
+    pipia: Id
+
+    @property
+    def binding(self) -> bytes:
+        """SHA-256 of the attestation, 32 bytes."""
+        return hashlib.sha256(b"silhouette attestation v1\x00" + msgspec.msgpack.encode(self)).digest()
+
+
 class StartStage(Message, frozen=True, tag="session.start_stage/1"):
-    """Coordinator -> party: begin stage number `stage` (from 1), called `name`."""
+    """Coordinator -> party: begin stage number `stage` (from 1), called `name`.
+
+    Numbers go on when a stage is begun again because rows had to leave (`StageVoided`).
+    """
 
     stage: int
     name: str
+
+
+class RowsWithdrawn(Message, frozen=True, tag="session.rows_withdrawn/1"):
+    """Party -> party: the stage that runs is void, and goes on without some rows (PIPL 15, 23).
+
+    positions: uint32 (n,), places in the result of the matching as it first was; rematch: the matching itself is void,
+    and begins again with a list that others see nothing of.
+    """
+
+    positions: Array
+    rematch: bool
+
+
+class StageVoided(Message, frozen=True, tag="session.stage_voided/1"):
+    """Party -> coordinator: consents have changed; what runs is void and has to begin again.
+
+    Sent after `RowsWithdrawn` has gone to every other party.
+    """
+
+    rematch: bool
 
 
 class StageProgress(Message, frozen=True, tag="session.stage_progress/1"):
@@ -123,7 +172,10 @@ class RiskRelease(Message, frozen=True, tag="session.risk_release/1"):
 
 MESSAGES: Final = (
     Ready,
+    Attestation,
     StartStage,
+    RowsWithdrawn,
+    StageVoided,
     StageProgress,
     StageFinished,
     StageFailed,
@@ -134,6 +186,19 @@ MESSAGES: Final = (
     RiskRelease,
 )
 
+_GATE: Final = (
+    Disclosure("attestation", ("session.attestation/1",)),
+    Disclosure("rows_withdrawn", ("session.rows_withdrawn/1",), per_row=True),
+)
+GATE_DISCLOSES: Final = Disclosures(
+    "session",
+    _GATE,
+    _GATE,
+    (
+        Disclosure("attestation", ("session.attestation/1",)),
+        Disclosure("voided", ("session.stage_voided/1",)),
+    ),
+)
 MATCH_RELEASES: Final = Disclosures(
     "session", coordinator=(Disclosure("match_release", ("session.match_release/1",)),)
 )

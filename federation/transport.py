@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import httpx
 
-from privacy.errors import PeerDropped
+from privacy.errors import PeerDropped, StaleSnapshot
 
 POLL_SECONDS: Final = 10.0
 """One long poll; a party that lives polls at least this often."""
@@ -24,7 +24,13 @@ RETRY_SECONDS: Final = 20.0
 class Transport(Protocol):
     """A mailbox at the relay."""
 
-    def send(self, recipient: str, frame: bytes) -> None: ...
+    def send(self, recipient: str, frame: bytes) -> None:
+        """Raises `StaleSnapshot` for the first frame of a message that is not bound to what was attested last."""
+        ...
+
+    def attest(self, binding: bytes) -> None:
+        """From now on the relay takes only messages with this binding from this party."""
+        ...
 
     def receive(self, state: str, wait_seconds: float = POLL_SECONDS) -> bytes | None:
         """The next frame, or None after `wait_seconds`. `state` tells the coordinator what this party is doing."""
@@ -41,7 +47,7 @@ class HttpTransport:
     """A mailbox over the coordinator's public HTTPS port.
 
     relay: base URL; certificate: the pinned CA (PEM); token: this party's bearer token for this session.
-    One instance may be used by two threads: one that sends, one that receives.
+    Several threads may use one instance: one that sends, one that receives, any that attest.
     """
 
     def __init__(self, relay: str, certificate: str, session: str, own: str, token: str) -> None:
@@ -57,9 +63,12 @@ class HttpTransport:
         self._confirmed = 0
 
     def send(self, recipient: str, frame: bytes) -> None:
-        """Raises `SessionClosed` or, when the relay stays unreachable, `PeerDropped`."""
+        """Raises `StaleSnapshot`, `SessionClosed` or, when the relay stays unreachable, `PeerDropped`."""
         self._sent += 1
         self._request("POST", f"{self._path}/{recipient}", {"x-number": str(self._sent)}, frame)
+
+    def attest(self, binding: bytes) -> None:
+        self._request("PUT", f"{self._path}/snapshot", {}, binding)
 
     def receive(self, state: str, wait_seconds: float = POLL_SECONDS) -> bytes | None:
         headers = {"x-confirm": str(self._confirmed), "x-state": state, "x-wait": f"{wait_seconds:.2f}"}
@@ -86,6 +95,8 @@ class HttpTransport:
                 continue
             if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
                 raise SessionClosed
+            if response.status_code == httpx.codes.CONFLICT:
+                raise StaleSnapshot("snapshot_stale_here")
             if not response.is_success:
                 raise PeerDropped("relay_refused", status=response.status_code)
             return response

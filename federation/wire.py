@@ -12,12 +12,13 @@ from typing import Any, Final, Union
 import msgspec
 import numpy as np
 
-from federation import align, align_oprf, boosting, insight, kmeans, scoring, session
+from federation import align, align_oprf, audit_messages, boosting, insight, kmeans, scoring, session
 from federation.messages import ARRAY_TYPES, Message
 from privacy.errors import MessageInvalid
 
 TABLE: Final[tuple[type[Message], ...]] = (
     *session.MESSAGES,
+    *audit_messages.MESSAGES,
     *align.MESSAGES,
     *align_oprf.MESSAGES,
     *kmeans.MESSAGES,

@@ -162,9 +162,9 @@ class Pipia(_Closed, frozen=True):
     purposes: tuple[Name, ...]
     models: tuple[str, ...]
     categories: tuple[str, ...]
+    valid_until: date
     approved_by: Text = ""
     approved: date | None = None
-    valid_until: date
     digest: Digest = ""
 
 
@@ -209,17 +209,28 @@ class Mechanism(_Closed, frozen=True):
     valid_until: date
 
 
-class Policy(_Closed, frozen=True):
+class Policy(
+    _Closed,
+    frozen=True,
+    rename={
+        "purposes": "purpose",
+        "notices": "notice",
+        "assessments": "pipia",
+        "agreements": "agreement",
+        "mechanisms": "mechanism",
+        "overrides": "override",
+    },
+):
     """Everything the gate of one data holder decides by."""
 
     party: Name
     handler: Contact
-    purposes: tuple[Purpose, ...] = msgspec.field(name="purpose")
-    notices: tuple[Notice, ...] = msgspec.field(name="notice", default=())
-    assessments: tuple[Pipia, ...] = msgspec.field(name="pipia", default=())
-    agreements: tuple[Agreement, ...] = msgspec.field(name="agreement", default=())
-    mechanisms: tuple[Mechanism, ...] = msgspec.field(name="mechanism", default=())
-    overrides: tuple[Override, ...] = msgspec.field(name="override", default=())
+    purposes: tuple[Purpose, ...]
+    notices: tuple[Notice, ...] = ()
+    assessments: tuple[Pipia, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    mechanisms: tuple[Mechanism, ...] = ()
+    overrides: tuple[Override, ...] = ()
     region: Region = CHINA
     critical_infrastructure: bool = False
     resident_id_sensitive: bool = True

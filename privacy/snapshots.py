@@ -87,6 +87,11 @@ class Snapshot:
         """How many different commitments there are."""
         return len(self._members) // COMMITMENT_BYTES
 
+    @property
+    def members(self) -> bytes:
+        """All commitments, sorted, one after the other: what has to be kept to prove something later."""
+        return self._members
+
     def __contains__(self, commitment: bytes) -> bool:
         place = self._place(commitment)
         return place < self.size and self._member(place) == commitment

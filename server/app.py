@@ -28,7 +28,7 @@ def main(grid: Grid, context: Context) -> None:
     home.forget_stale()
     store = home.unfinished(record.job.digest)
     try:
-        driver = Driver(record.job, record, home.identity, home.roster, relay, invitation, store)
+        driver = Driver(record.job, record, home.identity, home.roster, relay, invitation, store, home.audit)
     except SilhouetteError as error:
         record.fail(error)
     else:

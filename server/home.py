@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import os
 import secrets
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from federation.audit_log import AuditLog
 from federation.children import free_port
 from federation.files import FolderStore, forget_stale, replace_file, write_secret
+from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
@@ -139,6 +142,11 @@ class CoordinatorHome:
     @property
     def identity(self) -> Identity:
         return Identity.from_bytes(self._identity_file.read_bytes())
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """The coordinator's own log. Raises `LogUnavailable`, `AuditBroken`."""
+        return AuditLog(self.folder / "audit", COORDINATOR, self.identity)
 
     @property
     def relay_secret(self) -> str:

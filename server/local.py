@@ -36,6 +36,7 @@ class LocalFederation:
             if entry.table is None:
                 raise ConfigInvalid("table_missing_in_job", file=source, party=entry.name)
         self.folder = folder
+        self._source = source
         self._parties = job_file.party
         self._testing = job_file.job.security.key_bits < MINIMUM_KEY_BITS
         self.coordinator = CoordinatorHome.create(folder / "coordinator", "127.0.0.1", 0, "127.0.0.1")
@@ -78,6 +79,10 @@ class LocalFederation:
         registration.write_text(tomli_w.dumps(entry.table or {}), "utf-8")
         # One operator holds every table here, so no party has anything to hide from another.
         options = ["--accept-distance-disclosure", *(["--allow-testing-profile"] if self._testing else [])]
+        coordinator = self.coordinator.identity.public.fingerprint
+        options += ["--rehearse", str(self._source), "--coordinator", coordinator]
+        if entry.policy is not None:
+            options += ["--policy", entry.policy]
         return self._node_command(
             "init", "--home", str(folder), "--name", entry.name, "--table", str(registration), *options
         )

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from federation.frames import binding_of
 from federation.messages import COORDINATOR
 
 DRIVER_SILENCE_SECONDS: Final = 300.0
@@ -28,11 +29,16 @@ class RelayFull(Exception):
     """The recipient's mailbox holds more than it may."""
 
 
+class RelayStale(Exception):
+    """The message rests on another snapshot of consents than its sender attested last."""
+
+
 @dataclass(slots=True)
 class Mailbox:
     """What waits for one party, and what the relay knows of it."""
 
     token: str
+    binding: bytes = b""
     frames: deque[tuple[int, bytes]] = field(default_factory=deque)
     delivered: int = 0
     waiting_bytes: int = 0
@@ -71,7 +77,11 @@ class Relay:
             box.arrived.set()
 
     def put(self, session: str, sender: str, token: str, recipient: str, number: int, frame: bytes) -> None:
-        """Accept one frame. Raises `RelayRefused` or `RelayFull`."""
+        """Accept one frame. Raises `RelayRefused`, `RelayFull`, `RelayStale`, or `MessageInvalid` for what is no frame.
+
+        A party whose consents have changed has attested its new snapshot here; what it still computed on the older one
+        goes no further (R-CONSENT-STALE-SNAPSHOT).
+        """
         own = self.enter(session, sender, token)
         box = self._sessions[session].get(recipient)
         if box is None:
@@ -80,10 +90,17 @@ class Relay:
             raise RelayFull
         if number <= own.last_number:
             return
+        binding, begins = binding_of(frame)
+        if begins and binding != own.binding:
+            raise RelayStale
         own.last_number = number
         box.frames.append((box.delivered + len(box.frames) + 1, frame))
         box.waiting_bytes += len(frame)
         box.arrived.set()
+
+    def attest(self, session: str, party: str, token: str, binding: bytes) -> None:
+        """From now on only messages with this binding are taken from this party. Raises `RelayRefused`."""
+        self.enter(session, party, token).binding = binding
 
     async def take(
         self, session: str, party: str, token: str, confirmed: int, state: str, wait_seconds: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import httpx
 import msgspec
 
 from federation import session as control
+from federation.audit_log import AuditLog
 from federation.frames import Endpoint, Received
 from federation.insight import SegmentProfile
 from federation.jobs import Job, Stage, encode_job
@@ -25,6 +27,8 @@ from federation.roles import Role, Store
 from federation.roster import Roster
 from federation.transport import SessionClosed, Transport
 from federation.wire import tag_of
+from federation.witnessing import CheckpointExchange
+from privacy.audit import EventType
 from privacy.errors import (
     DeadlinePassed,
     PeerDropped,
@@ -45,6 +49,24 @@ WATCH_SECONDS: Final = 1.0
 RELEASES: Final = (control.MatchRelease, control.ClusterRelease, control.RiskRelease, SegmentProfile)
 
 
+def _added(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The parties' traffic of two runs of the same stage; of the memory the larger figure."""
+    if not before:
+        return now
+    added: dict[str, Any] = {}
+    for party, counts in now.items():
+        earlier = before[party]
+        added[party] = {
+            "seconds": round(earlier["seconds"] + counts["seconds"], 3),
+            "peak_memory_bytes": max(earlier["peak_memory_bytes"], counts["peak_memory_bytes"]),
+            **{
+                name: dict(Counter(earlier[name]) + Counter(counts[name]))
+                for name in ("bytes_sent", "bytes_received", "received")
+            },
+        }
+    return added
+
+
 @dataclass(slots=True)
 class _StageState:
     """What the driver knows of the stage that runs."""
@@ -52,6 +74,7 @@ class _StageState:
     number: int
     role: Role | None
     waiting: set[str]
+    is_void: bool = False
     started: float = field(default_factory=time.monotonic)
     traffic: dict[str, Any] = field(default_factory=dict)
 
@@ -72,10 +95,12 @@ class Driver:
         relay: RelayControl,
         invitation: Invitation,
         store: Store,
+        log: AuditLog,
     ) -> None:
-        """store: what an earlier attempt at this job left for the coordinator's roles."""
+        """store: what an earlier attempt at this job left for the coordinator's roles; log: the coordinator's."""
         self._job = job
         self._store = store
+        self._log = log
         self._record = record
         self._relay = relay
         self._invitation = invitation
@@ -84,9 +109,8 @@ class Driver:
         missing = [party for party in self._parties if party not in peers]
         if missing:
             raise PeerDropped("party_not_enrolled", party=", ".join(missing))
-        self._endpoint = Endpoint(
-            COORDINATOR, identity, {party: peers[party] for party in self._parties}, relay.session, job.digest
-        )
+        self._peers = {party: peers[party] for party in self._parties}
+        self._endpoint = Endpoint(COORDINATOR, identity, self._peers, relay.session, job.digest)
         self._transport: Transport | None = None
         self._moved = time.monotonic()
         self._looks, self._notes = Every(WATCH_SECONDS), Every(WATCH_SECONDS)
@@ -94,6 +118,8 @@ class Driver:
         self._outside = set(self._parties)
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
+        self._void: set[int] = set()
+        self._must_rematch = False
 
     def run(self) -> None:
         """Run all stages; the outcome is in the record either way."""
@@ -131,42 +157,90 @@ class Driver:
         self._await_ready()
         seconds = {"join": round(time.monotonic() - started, 3)}
         traffic = {}
-        for number, stage in enumerate(self._job.stages, start=1):
+        place = number = 0
+        while place < len(self._job.stages):
+            stage, number = self._job.stages[place], number + 1
             state = self._run_stage(number, stage)
+            if state.is_void:
+                self._void.add(number)
+                self._record.event("round_voided", stage=stage.value)
+                self._note(EventType.ROUND_VOIDED, stage=stage.value)
+                place = 0 if self._must_rematch else place
+                self._must_rematch = False
+                continue
             seconds[stage.value] = round(time.monotonic() - state.started, 3)
             traffic[stage.value] = state.traffic
+            place += 1
+            number = self._witness(number, traffic)
+            if self._must_rematch:
+                place, self._must_rematch = 0, False
         for party in self._parties:
             self._send([Outgoing(party, control.EndSession())], 0)
         return {"seconds": seconds, "traffic": traffic, "releases": self._releases}
+
+    def _witness(self, number: int, traffic: dict[str, Any]) -> int:
+        """Everybody signs the state of everybody's log; returns the number of the last stage that ran."""
+        while not self._must_rematch:
+            number += 1
+            state = self._run_stage(number, Stage.WITNESS)
+            if not state.is_void:
+                traffic[Stage.WITNESS.value] = _added(traffic.get(Stage.WITNESS.value, {}), state.traffic)
+                break
+            self._void.add(number)
+        return number
 
     def _await_ready(self) -> None:
         give_up = time.monotonic() + self._job.deadlines.join
         while self._outside:
             received = self._receive()
-            if received is not None and isinstance(received.message, control.Ready):
+            if received is not None and isinstance(received.message, control.Attestation):
+                self._note_attestation(received.sender, received.message)
+            elif received is not None and isinstance(received.message, control.Ready):
+                self._check_attested(received.sender)
                 self._outside.discard(received.sender)
                 self._record.event("joined", party=received.sender, version=received.message.version)
             elif time.monotonic() > give_up:
                 raise PeerDropped("party_did_not_join", party=", ".join(sorted(self._outside)))
 
     def _run_stage(self, number: int, stage: Stage) -> _StageState:
-        self._record.event("stage_started", stage=stage.value, number=number, of=len(self._job.stages))
-        state = _StageState(number, coordinator_role(stage, self._job, self._store), set(self._parties))
+        role: Role | None
+        if stage is Stage.WITNESS:
+            role = CheckpointExchange(COORDINATOR, self._peers, self._log)
+        else:
+            place = 1 + self._job.stages.index(stage)
+            self._record.event("stage_started", stage=stage.value, number=place, of=len(self._job.stages))
+            self._note(EventType.ROUND_OPENED, stage=stage.value)
+            role = coordinator_role(stage, self._job, self._store)
+        state = _StageState(number, role, set(self._parties))
         self._send(
             [Outgoing(party, control.StartStage(stage=number, name=stage.value)) for party in self._parties],
             number,
         )
         if state.role is not None:
             self._send(state.role.start(), number)
-        while not state.finished:
+        while not state.finished and not state.is_void:
             received = self._receive()
             if received is not None:
                 self._handle(received, state)
-        self._record.event("stage_finished", stage=stage.value)
+        if state.is_void:
+            return state
+        if stage is not Stage.WITNESS:
+            self._record.event("stage_finished", stage=stage.value)
+            self._note(EventType.ROUND_AGGREGATED, stage=stage.value)
         return state
 
     def _handle(self, received: Received, state: _StageState) -> None:
         sender, message = received.sender, received.message
+        match message:
+            case control.StageVoided(rematch=rematch):
+                state.is_void = True
+                self._must_rematch = self._must_rematch or rematch
+                return
+            case control.Attestation():
+                self._note_attestation(sender, message)
+                return
+        if received.stage in self._void:
+            return  # sent before its sender knew that the stage is void
         if received.stage != state.number:
             raise UnexpectedMessage(
                 "unexpected_message", role=COORDINATOR, message=tag_of(message), sender=sender
@@ -192,6 +266,24 @@ class Driver:
                 raise UnexpectedMessage(
                     "unexpected_message", role=COORDINATOR, message=tag_of(message), sender=sender
                 )
+
+    def _check_attested(self, party: str) -> None:
+        """No party joins without having said under which policy it works. Raises `UnexpectedMessage`."""
+        if not self._endpoint.has_attested(party):
+            raise UnexpectedMessage(
+                "unexpected_message", role=COORDINATOR, message="session.ready/1", sender=party
+            )
+
+    def _note_attestation(self, party: str, message: control.Attestation) -> None:
+        """What a party works on, for the log: with it everything that the party sends can be told to its snapshot."""
+        digests = {"policy": message.policy, "schema": message.schema, "binding": message.binding.hex()}
+        if message.snapshot:
+            digests["snapshot"] = message.snapshot
+        self._note(EventType.ROUND_UPDATE_ACCEPTED, artefact=party, digests=digests)
+
+    def _note(self, event: EventType, **fields: Any) -> None:
+        """One event of this job in the coordinator's log. Raises `LogUnavailable`: without a log nothing goes on."""
+        self._log.append(event, actor="driver", job=self._job.digest, session=self._relay.session, **fields)
 
     def _note_progress(self, role: Role) -> None:
         """The coordinator's own progress, among the parties'."""

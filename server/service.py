@@ -16,9 +16,12 @@ import uvicorn
 from federation.children import Child, flower_environment, program, stop_all
 from federation.pace import Every
 from federation.roles import SWEEP_SECONDS
+from privacy.audit import EventType
 from privacy.errors import ConfigInvalid
+from privacy.reasons import Reason
 from server.flower import FlowerControl
 from server.home import HOME_VARIABLE, CoordinatorHome, Running
+from server.key_guard import refuse_keys
 from server.web import create_app
 
 START_SECONDS: Final = 60.0
@@ -80,7 +83,16 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     children = flower_programs(home)
     superlink = f"https://127.0.0.1:{settings.superlink_port}"
     trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
-    app = create_app(superlink, trust, home.relay_secret)
+    refuse_keys(home.folder)
+    log = home.audit  # opened before anything listens: without a log nothing goes on
+
+    def on_stale(session: str, party: str) -> None:
+        reasons = (Reason.CONSENT_STALE_SNAPSHOT.value,)
+        log.append(
+            EventType.ROUND_UPDATE_REFUSED, actor="relay", session=session, artefact=party, reasons=reasons
+        )
+
+    app = create_app(superlink, trust, home.relay_secret, on_stale)
     config = uvicorn.Config(
         app,
         host=settings.host,

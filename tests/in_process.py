@@ -20,6 +20,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+from gate_scene import admit
 
 from clients.app import make_app
 from clients.home import NodeHome, NodeSettings
@@ -30,10 +31,11 @@ from federation.messages import COORDINATOR
 from federation.roster import Enrolment, from_json
 from federation.session import Offer
 from federation.transport import SessionClosed, Transport
+from privacy.errors import StaleSnapshot
 from server.home import CoordinatorHome
 from server.invitation import FlowerInvitation
 from server.records import JobRecord, Outcome
-from server.relay import Relay, RelayRefused
+from server.relay import Relay, RelayRefused, RelayStale
 from server.rounds import Driver
 
 
@@ -156,6 +158,12 @@ class MemoryTransport:
             self._relay.now(self._relay.relay.put, *arguments)
         except RelayRefused:
             raise SessionClosed from None
+        except RelayStale:
+            raise StaleSnapshot("snapshot_stale_here") from None
+
+    def attest(self, binding: bytes) -> None:
+        relay = self._relay
+        relay.now(relay.relay.attest, relay.session, self._own, self._token, binding)
 
     def receive(self, state: str, wait_seconds: float = 1.0) -> bytes | None:
         try:
@@ -204,8 +212,14 @@ class InProcessFederation:
         for home in self.nodes.values():
             home.join(self.coordinator.roster)
 
-    def run(self, job: Job, session: str, monkeypatch) -> Outcome:
-        """Run one job to its end. `monkeypatch` lets the transcript see messages before they are sealed."""
+    def run(self, job: Job, session: str, monkeypatch, *, with_policies: bool = True) -> Outcome:
+        """Run one job to its end. `monkeypatch` lets the transcript see messages before they are sealed.
+
+        with_policies: put policies in force that admit the job.
+        """
+        if with_policies:
+            for home in self.nodes.values():
+                admit(home, job)
         relay = RelayThread(session)
         self._listen(monkeypatch)
 
@@ -220,7 +234,9 @@ class InProcessFederation:
         record = JobRecord.create(self.coordinator, job)
         invitation = FlowerInvitation(grid, ids, job.deadlines)
         coordinator, store = self.coordinator, self.coordinator.unfinished(job.digest)
-        Driver(job, record, coordinator.identity, coordinator.roster, relay, invitation, store).run()
+        Driver(
+            job, record, coordinator.identity, coordinator.roster, relay, invitation, store, coordinator.audit
+        ).run()
         grid.close()
         relay.stop()
         self.frames += relay.frames

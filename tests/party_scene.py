@@ -59,6 +59,7 @@ class Script:
 
     def __init__(self):
         self.sent = []
+        self.attested = []
         self.closed = False
         self.fails_to_send = False
         self.end = SessionClosed()
@@ -72,6 +73,9 @@ class Script:
         if self.fails_to_send:
             raise PeerDropped("relay_unreachable")
         self.sent.append((recipient, frame))
+
+    def attest(self, binding):
+        self.attested.append(binding)
 
     def receive(self, state, wait_seconds=10.0):
         try:

@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 
 from clients.sample.people import PARTIES
-from privacy.consent import PROVIDE, ConsentKind
+from privacy.consent import PROVIDE, SENSITIVE, ConsentKind
 
 _PROVISION: Final = "provision"
 CONSENT_SHARES: Final = {"credit_risk": 0.85, "marketing": 0.70, _PROVISION: 0.60}
 """Share of customers whose latest word is yes: on a purpose, or on providing data to others (PIPL article 23)."""
+
+_LENDING: Final = "credit_risk"
+SENSITIVE_CATEGORIES: Final = {"bank": ("credit", "financial_situation")}
+"""What the field catalogue takes for sensitive among a party's columns, for lending."""
 
 COLUMNS: Final = ("phone", "purpose", "kind", "scope", "recipient", "status", "notice")
 
@@ -60,14 +64,21 @@ def draw_consents(
 
 
 def _as_written(said: pd.DataFrame, party: str) -> pd.DataFrame:
-    """Who agreed to provision did so for each purpose, by a separate consent that names the other parties."""
-    is_provision = said["about"] == _PROVISION
-    purposes = ";".join(name for name in CONSENT_SHARES if name != _PROVISION)
-    log = said.assign(
-        purpose=said["about"].where(~is_provision, purposes).str.split(";"),
-        kind=np.where(is_provision, ConsentKind.SEPARATE.value, ConsentKind.GENERAL.value),
-        scope=np.where(is_provision, PROVIDE, ""),
-        recipient=np.where(is_provision, ";".join(name for name in PARTIES if name != party), ""),
-        notice=notice_of(party),
-    )
-    return log.explode("purpose", ignore_index=True)[list(COLUMNS)]
+    """Each word as the separate ones that it stands for in the log, the general one first.
+
+    Who agreed to provision did so for each purpose, by a consent that names the other parties; who agreed to lending at
+    a party that uses sensitive information for it agreed to each category of that as well.
+    """
+    others = ";".join(name for name in PARTIES if name != party)
+    general = (ConsentKind.GENERAL.value, "", "")
+    words = {about: [(about, *general)] for about in CONSENT_SHARES if about != _PROVISION}
+    words[_LENDING] += [
+        (_LENDING, ConsentKind.SEPARATE.value, SENSITIVE + category, "")
+        for category in SENSITIVE_CATEGORIES.get(party, ())
+    ]
+    provided = [(purpose, ConsentKind.SEPARATE.value, PROVIDE, others) for purpose in words]
+    words[_PROVISION] = provided
+    log = said.assign(word=said["about"].map(words), notice=notice_of(party))
+    log = log.explode("word", ignore_index=True)
+    log[["purpose", "kind", "scope", "recipient"]] = pd.DataFrame(log["word"].tolist(), index=log.index)
+    return log[list(COLUMNS)]

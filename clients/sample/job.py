@@ -10,13 +10,15 @@ import tomli_w
 
 from clients.home import for_toml
 from clients.sample.people import PARTIES
+from clients.sample.policies import write_policies
 from clients.sample.registration import risk_fields, sample_table, segment_fields
+from federation.jobfile import read_job_file
 
 _LABEL_HOLDER: Final = "bank"
 
 
 def write_job(folder: Path) -> Path:
-    """Write `job.toml` beside the party folders of `folder`; paths in it are relative to it."""
+    """Write `job.toml` beside the party folders of `folder`, and a policy into each; paths are relative to it."""
     job: dict[str, Any] = {
         "name": "three-party-profile",
         "purpose": "credit_risk",
@@ -29,12 +31,14 @@ def write_job(folder: Path) -> Path:
                 "segment_fields": list(segment_fields(party)),
                 "risk_fields": list(risk_fields(party)),
                 "table": _registration(party),
+                "policy": f"{party}/policy.toml",
             }
             for party in PARTIES
         ],
     }
     file = folder / "job.toml"
     file.write_text(tomli_w.dumps(job), "utf-8")
+    write_policies(folder, read_job_file(file).job)
     return file
 
 

@@ -24,12 +24,16 @@ _EXACT_INTEGERS: Final = 2**53
 
 @dataclass(frozen=True, slots=True)
 class FieldValues:
-    """One field, transformed: float64, NaN where missing, unreadable or out of range; and the counts."""
+    """One field, transformed: float64, NaN where missing, unreadable or out of range; and the counts.
+
+    largest: of the numbers as they stand in the file, by size; 0 where there are none.
+    """
 
     values: Floats
     missing: int
     not_numeric: int
     out_of_range: int
+    largest: float = 0.0
 
     @property
     def present(self) -> int:
@@ -108,10 +112,11 @@ def convert(field: FieldSpec, cells: pd.Series) -> FieldValues:
     if field.transform == "log1p":
         outside |= values <= -1.0  # log1p has no value there
     missing = int(np.isnan(values).sum() - not_numeric.sum())
+    largest = float(np.abs(values[~np.isnan(values)]).max(initial=0.0))
     values = np.where(outside, np.nan, values)
     if field.transform == "log1p":
         values = np.log1p(values)
-    return FieldValues(values, missing, int(not_numeric.sum()), int(outside.sum()))
+    return FieldValues(values, missing, int(not_numeric.sum()), int(outside.sum()), largest)
 
 
 def ages_at(today: date, births: pd.Series) -> Floats:

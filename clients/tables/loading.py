@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from clients.tables.columns import Floats, as_numbers, convert
-from clients.tables.consents import read_consents
+from clients.tables.columns import FieldValues, Floats, as_numbers, convert
 from clients.tables.files import Progress, no_progress
 from clients.tables.problems import Problem, refuse
 from clients.tables.specs import FieldSpec, TableSpec
@@ -29,6 +28,29 @@ from privacy.errors import ConfigInvalid, SchemaMismatch
 from privacy.identifiers import Identifiers
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
+
+
+class Rules(Protocol):
+    """What the gate has a say in while a table is loaded (`clients.gate`)."""
+
+    columns: tuple[str, ...]
+    """Columns that the rules need beside those of the job."""
+
+    def exclude(self, frame: pd.DataFrame, identifiers: Identifiers, funnel: Funnel) -> None:
+        """Excludes the rows that may not be used. Raises `Denied` when nobody is left or no column may be read."""
+        ...
+
+    def inspect(self, name: str, cells: pd.Series, column: FieldValues) -> None:
+        """Looks at what a column really holds, whatever its name says."""
+        ...
+
+    def confirm(self) -> None:
+        """Raises `Denied` when `inspect` has found what may not be there."""
+        ...
+
+    def minimise(self, name: str, values: Floats) -> Floats:
+        """A column of the rows that remain, as a trainer may see it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +82,26 @@ class CustomerTable:
     def __len__(self) -> int:
         return len(self.identifiers)
 
+    def without(self, places: np.ndarray[Any, np.dtype[np.int64]]) -> CustomerTable:
+        """The table without some of its rows, by their places in it."""
+        stays = np.ones(len(self), dtype=np.bool_)
+        stays[places] = False
+        return replace(
+            self,
+            identifiers=self.identifiers[stays],
+            own_identifiers=self.own_identifiers[stays],
+            rows=self.rows[stays],
+            values=self.values[stays],
+            label=None if self.label is None else self.label[stays],
+        )
+
+    def keeping(self, fields: Sequence[str]) -> CustomerTable:
+        """The table with these columns alone."""
+        if tuple(fields) == self.fields:
+            return self
+        places = [self.fields.index(name) for name in fields]
+        return replace(self, fields=tuple(fields), values=self.values[:, places])
+
     def view(self, fields: Sequence[str] | None = None) -> View:
         """The named fields (None: all loaded ones) as float64, NaN for missing.
 
@@ -81,11 +123,13 @@ def load(
     id_format: str = IdFormat.PLAIN,
     today: date | None = None,
     on_progress: Progress = no_progress,
+    rules: Rules | None = None,
 ) -> CustomerTable:
     """Reads a table for one purpose: only the columns needed, only the rows allowed.
 
-    A row is excluded for the first of: a bad identifier, being a repetition (a subject's last row stays),
-    being under age or of unknown age, want of consent, and a missing label.
+    A row is excluded for the first of: a bad identifier, being a repetition (a subject's last row stays), what the
+    rules exclude, and a missing label. Without rules, which is for looking at a file and not for jobs, rows under age
+    or of unknown age are excluded as the registration says.
 
     with_label: False leaves the label column unread, for jobs that need none.
     id_format: what the job matches on, see `IdFormat`: a table of plain identifiers hashes its own for that.
@@ -107,10 +151,10 @@ def load(
     chosen = [registered[name] for name in dict.fromkeys(fields) if name in registered]
     label_column = spec.label_column if with_label else None
 
-    reading, found = read_subjects(spec, other_columns(spec, chosen, label_column), on_progress)
+    more = () if rules is None else rules.columns
+    wanted = list(dict.fromkeys([*other_columns(spec, chosen, label_column), *more]))
+    reading, found = read_subjects(spec, wanted, on_progress)
     problems += reading.problems
-    consents, consent_problems = read_consents(spec)
-    problems += consent_problems
     if reading.frame is None:
         refuse(spec.path, problems)
     frame = reading.frame if reading.frame is not None else pd.DataFrame()
@@ -121,10 +165,11 @@ def load(
         exclude_unusable(found, funnel)
         bad_identifiers = identifier_problems(spec, funnel)
         problems += bad_identifiers
-        is_counted = not bad_identifiers and not consent_problems
-        exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
-        if consents is not None:
-            consents.exclude(purpose, found.identifiers, funnel)
+        is_counted = not bad_identifiers
+        if rules is None:
+            exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
+        elif not problems:  # a file that cannot be used is said to be so before anybody is asked about
+            rules.exclude(frame, found.identifiers, funnel)
     labels = None
     if label_column is not None and label_column in frame:
         labels, label_problems = read_label(spec.path, label_column, frame[label_column], funnel)
@@ -136,10 +181,18 @@ def load(
     columns = {item.name: convert(item, checked[item.name]) for item in chosen if item.name in frame}
     for name, column in columns.items():
         problems += field_problems(spec.path, name, column.not_numeric, column.present, column.is_constant)
+        if rules is not None:
+            rules.inspect(name, checked[name], column)
     if is_counted and not len(rows):
         problems.append(_nobody(spec.path, purpose, funnel))
     refuse(spec.path, problems)
     own = np.empty(0, "S1") if found is None else found.identifiers[rows]
+    if rules is not None:
+        rules.confirm()
+    minimised = {
+        name: column.values if rules is None else rules.minimise(name, column.values)
+        for name, column in columns.items()
+    }
     return CustomerTable(
         file=spec.path,
         purpose=purpose,
@@ -150,7 +203,7 @@ def load(
         identifiers=own if spec.id_format is job_format else hash_identifiers(own, job_format),
         own_identifiers=own,
         rows=rows.astype(np.int64),
-        values=np.column_stack([column.values for column in columns.values()] or [np.empty((len(rows), 0))]),
+        values=np.column_stack(list(minimised.values()) or [np.empty((len(rows), 0))]),
         label=None if labels is None else labels[rows].astype(np.int8),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clients.tables.columns import Mask, ages_at, as_cells, as_numbers, is_unknown_age
+from clients.tables.columns import Floats, Mask, ages_at, as_cells, as_numbers, is_unknown_age
 from clients.tables.files import Progress, Reading, Stream, no_progress, read_columns
 from clients.tables.joins import repeated
 from clients.tables.problems import Problem
@@ -86,13 +86,20 @@ def exclude_unusable(identifiers: NormalizedIdentifiers, funnel: Funnel) -> None
     funnel.exclude("duplicate", is_repeated)
 
 
-def exclude_by_age(spec: TableSpec, frame: pd.DataFrame, today: date, funnel: Funnel) -> None:
-    """Excludes rows below the minimum age, and rows of unknown age unless the table keeps them."""
+def ages_of(spec: TableSpec, frame: pd.DataFrame, today: date) -> Floats | None:
+    """(n,) ages in years as the table tells them, NaN where it does not; None for a table without ages."""
     if spec.age_column is not None and spec.age_column in frame:
         ages, _ = as_numbers(frame[spec.age_column])
-    elif spec.birth_date_column is not None and spec.birth_date_column in frame:
-        ages = ages_at(today, frame[spec.birth_date_column])
-    else:
+        return ages
+    if spec.birth_date_column is not None and spec.birth_date_column in frame:
+        return ages_at(today, frame[spec.birth_date_column])
+    return None
+
+
+def exclude_by_age(spec: TableSpec, frame: pd.DataFrame, today: date, funnel: Funnel) -> None:
+    """Excludes rows below the minimum age, and rows of unknown age unless the table keeps them."""
+    ages = ages_of(spec, frame, today)
+    if ages is None:
         return
     unknown = is_unknown_age(ages)
     funnel.exclude("under_age", ~unknown & (ages < spec.minimum_age))

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from federation import align, align_oprf, boosting, insight, kmeans, scoring, session
+from federation import align, align_oprf, audit_messages, boosting, insight, kmeans, scoring, session
 from federation.insight import SegmentProfile
 from federation.jobs import Job, MatchMode, PartyRole, Stage
 from federation.messages import COORDINATOR
@@ -327,7 +327,8 @@ def _protocols(job: Job, stage: Stage) -> tuple[Disclosures, ...]:
     if stage is not Stage.MATCH:
         return PROTOCOLS[stage]
     oprf = job.match.mode is MatchMode.OPRF
-    return (align_oprf.DISCLOSES if oprf else align.disclosures_of(job.match), session.MATCH_RELEASES)
+    matching = align_oprf.DISCLOSES if oprf else align.disclosures_of(job.match)
+    return (matching, session.GATE_DISCLOSES, audit_messages.DISCLOSES, session.MATCH_RELEASES)
 
 
 def _released(releases: Releases) -> dict[str, int]:

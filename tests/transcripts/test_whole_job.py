@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from enumeration import found_in
+from gate_scene import loaded
 from in_process import InProcessFederation, sample_plans
 from matching_parties import as_identifiers
 from spelled import texts_of
 
 from clients.compare import compare
 from clients.sample import make_world, risk_fields, sample_table, write_world
-from federation import align, boosting, insight, kmeans, scoring, session, wire
+from clients.tables.loading import load
+from federation import align, audit_messages, boosting, insight, kmeans, scoring, session, wire
 from federation.files import FolderStore
 from federation.jobs import Deadlines, Job, MatchPlan, RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
@@ -55,6 +57,7 @@ def finished(tmp_path_factory):
     try:
         federation = InProcessFederation(folder / "homes", tables)
         outcome = federation.run(job, SESSION, patch)
+        federation.job = job
     finally:
         logging.getLogger().removeHandler(handler)
         patch.undo()
@@ -75,11 +78,9 @@ def test_the_job_is_done_and_equals_pooled_models(finished) -> None:
 
 def test_matched_rows_are_the_pandas_join(finished) -> None:
     federation, outcome, *_ = finished
-    from clients.tables import load
-
     sets = []
     for party, home in federation.nodes.items():
-        table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=party == "bank")
+        table = loaded(home, federation.job, with_label=party == "bank")
         sets.append(set(texts_of(table.identifiers)))
     matched = outcome.result["releases"]["bank"]["session.match_release/1"]["matched"]
     assert matched == len(set.intersection(*sets)) > 50
@@ -148,14 +149,13 @@ def test_walking_through_the_phones_finds_none_in_what_the_coordinator_stored(fi
 
 def test_no_feature_value_crosses_in_binary(finished) -> None:
     federation, *_ = finished
-    from clients.tables import load
-
     # Means of segments are released, rounded, and may happen to equal somebody's value.
     messages = [data for *_, data in federation.messages if b"insight.segment_profile" not in data[:40]]
     assert 0 < len(federation.messages) - len(messages) == len(PARTIES)
     plain = b"\n".join(messages)
 
     for party, home in federation.nodes.items():
+        # As the file has them: what the gate makes of them for the job is coarser.
         table = load(home.settings.table, "credit_risk", risk_fields(party), with_label=False)
         distinct = np.unique(table.values[np.isfinite(table.values)])
         odd = distinct[distinct != np.round(distinct, 1)][:2000]
@@ -167,7 +167,8 @@ def test_every_message_is_declared_for_its_recipient(finished) -> None:
     federation, *_ = finished
     declared = {"label_holder": set(), "feature_holder": set(), "coordinator": set()}
     releases = (session.MATCH_RELEASES, session.SEGMENT_RELEASES, session.RISK_RELEASES)
-    protocols = [module.DISCLOSES for module in (kmeans, insight, boosting, scoring)]
+    protocols = [module.DISCLOSES for module in (kmeans, insight, boosting, scoring, audit_messages)]
+    protocols.append(session.GATE_DISCLOSES)
     protocols.append(align.disclosures_of(MatchPlan()))
     for protocol in (*protocols, *releases):
         for role, allowed in declared.items():

@@ -58,7 +58,7 @@ def table(folder, cells, id_format="plain", consents=None):
     path.write_text("".join(f"{cell},1\n" for cell in ["id", *cells]), "utf-8")
     if consents is not None:
         (folder / "consents.csv").write_text("id,purpose,status\n" + consents, "utf-8")
-        consents = ConsentSpec(path=str(folder / "consents.csv"), id_column="id")
+        consents = ConsentSpec(path=str(folder / "consents.csv"), id_column="id", notice="n1")
     return TableSpec(
         path=str(path),
         id_column="id",

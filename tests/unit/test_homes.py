@@ -25,7 +25,7 @@ TABLE = TableSpec(
     id_column="phone",
     id_kind=IdentifierKind.PHONE,
     fields=(FieldSpec(name="income", transform="log1p", minimum=0.0), FieldSpec(name="age")),
-    consents=ConsentSpec(path="/data/consents.csv", id_column="phone"),
+    consents=ConsentSpec(path="/data/consents.csv", id_column="phone", notice="n1"),
 )
 
 

@@ -36,7 +36,7 @@ def spec_of(path, *fields, **options):
 
 def consenting(tmp_path, log):
     path = write(tmp_path, "id,x\n" + "".join(f"{i},{i}\n" for i in range(1, 7)))
-    consents = ConsentSpec(path=write(tmp_path, log, "consents.csv"), id_column="id")
+    consents = ConsentSpec(path=write(tmp_path, log, "consents.csv"), id_column="id", notice="n1")
     return spec_of(path, "x", consents=consents)
 
 
@@ -195,7 +195,7 @@ def test_no_message_holds_a_value(tmp_path):
             "same",
             label_column="bad",
             id_kind=kind,
-            consents=ConsentSpec(path=log, id_column="id"),
+            consents=ConsentSpec(path=log, id_column="id", notice="n1"),
         )
         with pytest.raises(SchemaMismatch) as caught:
             load(spec, "p", ["x", "same"])

@@ -63,7 +63,7 @@ def write(folder, party, said, suffix):
         extra_prefixes=(PHONE_PREFIX,),
         fields=(FieldSpec(name="x"),),
         age_column="age",
-        consents=ConsentSpec(path=str(folder / f"consents.{suffix}"), id_column="id"),
+        consents=ConsentSpec(path=str(folder / f"consents.{suffix}"), id_column="id", notice="n1"),
     )
 
 

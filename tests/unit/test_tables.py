@@ -312,7 +312,7 @@ CONSENTS = """id,purpose,status
 
 def consenting(tmp_path, log):
     path = write(tmp_path, "id,x\n" + "".join(f"{i},{i}\n" for i in range(1, 7)))
-    consents = ConsentSpec(path=write(tmp_path, log, "consents.csv"), id_column="id")
+    consents = ConsentSpec(path=write(tmp_path, log, "consents.csv"), id_column="id", notice="n1")
     return spec_of(path, "x", consents=consents)
 
 
@@ -354,7 +354,7 @@ def test_consent_equals_a_replay_of_the_log(tmp_path_factory, statements):
     )
     home = tmp_path_factory.mktemp("log")
     path = write(home, "id,x\n" + "".join(f"{i},{i}\n" for i in range(6)))
-    spec = spec_of(path, "x", consents=ConsentSpec(path=write(home, log, "consents.csv"), id_column="id"))
+    spec = spec_of(path, "x", consents=ConsentSpec(path=write(home, log, "consents.csv"), id_column="id", notice="n1"))
     if expected:
         assert texts_of(load(spec, "a", ["x"]).identifiers) == expected
     else:

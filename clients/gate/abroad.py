@@ -1,0 +1,40 @@
+"""How many natural persons' data has gone abroad since 1 January (促进和规范数据跨境流动规定 articles 5, 7, 8).
+
+Counted by person: nobody twice, whatever the number of jobs, and nobody who has been forgotten since.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from clients.home import NodeHome
+from privacy.joining import Tokens
+
+_RECORD: Final = "abroad/"
+
+
+class AbroadCounter:
+    """One year's people at one node, as their tokens, sealed in the vault."""
+
+    def __init__(self, home: NodeHome, year: int) -> None:
+        self._home = home
+        self._name = f"{_RECORD}{year}"
+
+    def count(self, tokens: Tokens) -> tuple[int, int]:
+        """(people counted so far, people among these who come on top)."""
+        before = self._people()
+        return len(before), len(np.unique(np.concatenate([before, tokens]), axis=0)) - len(before)
+
+    def add(self, tokens: Tokens) -> None:
+        """These people's data goes abroad now."""
+        both = np.unique(np.concatenate([self._people(), tokens]), axis=0)
+        self._home.vault.put(self._name, both.tobytes())
+
+    def _people(self) -> Tokens:
+        data = self._home.vault.get(self._name)
+        if data is None:
+            return np.empty((0, 2), np.uint64)
+        people = np.frombuffer(data, np.uint64).reshape(-1, 2)
+        return people[self._home.consents.known(people)]

@@ -1,0 +1,299 @@
+"""One job at one data holder's gate: may it begin, may it go on, which rows and values may it see (PIPL 4 to 56).
+
+Nothing else loads a table for a job. The gate decides by the policy in force (`privacy.decision`), by what each subject
+said last (`clients.consents`) and by what a column really holds (`privacy.scanner`). What it admits is bound to an
+attestation; when consents change while a job runs, the rows concerned leave before the next message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, NoReturn
+
+import msgspec
+import numpy as np
+
+from clients.consents import kind_label
+from clients.consents.importing import import_consents
+from clients.gate.abroad import AbroadCounter
+from clients.gate.policy import active_policy, catalog_of
+from clients.gate.table import TableRules, check_file
+from clients.home import NodeHome
+from clients.tables import CustomerTable
+from clients.tables.files import Progress, no_progress
+from clients.tables.loading import load
+from federation.jobs import Job
+from federation.messages import COORDINATOR
+from federation.session import Attestation
+from privacy.audit import EventType
+from privacy.catalog import Catalog
+from privacy.consent import Answer
+from privacy.decision import Request, Terms, check_crossborder_count, decide
+from privacy.errors import Denied
+from privacy.joining import Tokens
+from privacy.policy import Policy
+from privacy.reasons import Finding, Findings, Reason
+from privacy.snapshots import Snapshot
+
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+SNAPSHOT_RECORD: Final = "snapshot"
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def decide_for(
+    home: NodeHome, job: Job, policy: Policy, catalog: Catalog, today: date
+) -> tuple[Findings, Terms | None]:
+    """Whether a home's own settings, roster and policy let a job begin: (all failing reasons, the terms or None)."""
+    settings = home.settings
+    plan = job.plan_of(settings.name)
+    declared = {item.name: item.kind for item in settings.table.fields}
+    names = dict.fromkeys((*plan.segment_fields, *plan.risk_fields))
+    request = Request(
+        purpose=job.purpose,
+        own=settings.name,
+        label_holder=job.roles.label_holder,
+        parties=job.roles.all,
+        fields={name: declared.get(name, "") for name in names},
+        methods=job.methods,
+        coordinator=home.roster.identities(settings.name)[COORDINATOR].fingerprint,
+        today=today,
+    )
+    findings, terms = decide(policy, catalog, request)
+    until = settings.table.retain_until
+    if until is not None and until < today:
+        return Findings.of([*findings, Finding(Reason.RETENTION_EXPIRED, "table")]), None
+    return findings, terms
+
+
+def preview(home: NodeHome, job: Job) -> Findings:
+    """Every reason for which the gate would refuse a job today, without reading a row or writing to the log."""
+    policy = active_policy(home)
+    return decide_for(home, job, policy, catalog_of(policy), utc_now().astimezone().date())[0]
+
+
+class Gate:
+    """One job's gate. Raises `Denied` with every failing reason when the job may not even begin here."""
+
+    def __init__(
+        self, home: NodeHome, job: Job, session: str, now: Clock = utc_now, *, is_preview: bool = False
+    ) -> None:
+        """is_preview: the holder's own look at what a job would see; nothing leaves, so no snapshot is taken."""
+        self._home, self._job, self._session, self._now = home, job, session, now
+        self._is_preview = is_preview
+        self._store = home.consents
+        self._policy = active_policy(home)
+        self._catalog = catalog_of(self._policy)
+        self.terms = self._decide()
+        self._table: CustomerTable | None = None
+        self._tokens: Tokens = np.empty((0, 2), np.uint64)
+        self._holds = np.empty(0, np.bool_)
+        self._root = ""
+        self._snapshots = 0
+        self._seen = 0
+        self._lost: list[Positions] = []
+        self._lock = threading.RLock()
+        self.on_snapshot: Callable[[bytes], None] = lambda binding: None
+        """Told the binding of every snapshot that replaces another while the job runs."""
+
+    # --- may it begin, may it go on
+
+    def _decide(self) -> Terms:
+        self._decided = self._now().astimezone().date()
+        findings, terms = decide_for(self._home, self._job, self._policy, self._catalog, self._decided)
+        if terms is None:
+            self._refuse(findings)
+        return terms
+
+    def check(self) -> None:
+        """Before every message: the same policy and the same day, or the whole decision again. Raises `Denied`."""
+        if self._now().astimezone().date() != self._decided:
+            self.terms = self._decide()
+
+    def recheck(self) -> None:
+        """Before every stage: the decision again, by the policy that is in force now. Raises `Denied`."""
+        policy = active_policy(self._home)
+        if policy.digest != self._policy.digest:
+            self._policy, self._catalog = policy, catalog_of(policy)
+        self.terms = self._decide()
+
+    def _refuse(self, findings: Findings) -> NoReturn:
+        """Into the log, and out. Raises `Denied`."""
+        self.note(EventType.DATASET_REFUSED, reasons=findings.codes)
+        for finding in findings:
+            if finding.reason is Reason.AGREEMENT_EXPIRED:
+                self._demand_return(finding.about)
+        raise Denied.of(findings)
+
+    def _demand_return(self, number: str) -> None:
+        """An agreement has ended: what the other side holds is to be returned or deleted (21)."""
+        agreement = self._policy.agreement(number)
+        days = 0 if agreement is None else agreement.return_or_delete_days
+        self.note(EventType.AGREEMENT_EXPIRED, artefact=number, numbers={"return_or_delete_days": days})
+
+    def note(self, event: EventType, **fields: Any) -> None:
+        """One event of this job in this holder's log. Raises `LogUnavailable`: without a log nothing goes on."""
+        self._home.audit.append(
+            event,
+            actor="operator" if self._is_preview else "node",
+            job=self._job.digest,
+            session=self._session,
+            policy=self._policy.digest,
+            **fields,
+        )
+
+    # --- what it may see
+
+    def load(
+        self,
+        fields: tuple[str, ...],
+        *,
+        with_label: bool,
+        on_progress: Progress = no_progress,
+    ) -> CustomerTable:
+        """The rows and values that the job may see: the only way to the table. Raises `Denied`, `SchemaMismatch`."""
+        spec, store = self._home.settings.table, self._store
+        check_file(spec, self._catalog, self._refuse)
+        notices = {item.id for item in self._policy.notices}
+        known = notices.union(*(item.still_valid for item in self._policy.notices))
+        import_consents(store, spec, self._now(), known)
+        # From here on: what changes while rows are read shows as a change afterwards.
+        self._seen = store.version
+        rules = TableRules(spec, self.terms, store, self._now(), self._refuse, self._job.security.k_min)
+        table = load(
+            spec,
+            self._job.purpose,
+            fields,
+            with_label=with_label,
+            id_format=self._job.match.id_format,
+            on_progress=on_progress,
+            rules=rules,
+        )
+        table = rules.without_dropped(table)
+        self._table = table
+        self._tokens = store.tokens(kind_label(spec), table.own_identifiers)
+        self._holds = np.ones(len(table), np.bool_)
+        self._count_abroad()
+        self._take_snapshot()
+        numbers = {"rows": table.funnel[0].rows, "eligible": table.funnel[-1].rows}
+        self.note(
+            EventType.DATASET_ADMITTED,
+            reasons=rules.codes(table.funnel),
+            numbers=numbers,
+            digests={"schema": self.schema_digest} | ({"snapshot": self._root} if self._root else {}),
+        )
+        self.note(EventType.MINIMISE_APPLIED, numbers=rules.applied, digests={"schema": self.schema_digest})
+        return table
+
+    def _count_abroad(self) -> None:
+        """How many people's data goes abroad this year, each once, and whether the mechanism allows so many (40)."""
+        if not self.terms.abroad:
+            return
+        counter = AbroadCounter(self._home, self._decided.year)
+        before, new = counter.count(self._tokens)
+        findings = check_crossborder_count(self.terms, before, new)
+        self.note(EventType.COUNTER_SNAPSHOT, numbers={"before": before, "new": new})
+        if findings:
+            self._refuse(findings)
+        counter.add(self._tokens)
+
+    # --- what it works on
+
+    @property
+    def schema_digest(self) -> str:
+        """SHA-256 over the columns that the job may use, their classes and how they are minimised."""
+        schema: Mapping[str, Any] = {
+            name: (item.key, msgspec.to_builtins(self.terms.treatments[name]))
+            for name, item in self.terms.classes.items()
+        }
+        return hashlib.sha256(msgspec.json.encode(schema, order="deterministic")).hexdigest()
+
+    def attestation(self) -> Attestation:
+        """What this holder works on from now on."""
+        purpose = self.terms.purpose
+        return Attestation(
+            policy=self._policy.digest,
+            schema=self.schema_digest,
+            snapshot=self._root,
+            agreements=tuple(sorted({item.agreement for item in purpose.recipients})),
+            pipia=purpose.pipia or "none",
+        )
+
+    def _take_snapshot(self) -> None:
+        """A tree over the commitments of everybody whose consents hold; its leaves stay in the vault for proofs."""
+        if self._is_preview:
+            return
+        context = f"{self._job.project_name}\x00{self._session}".encode()
+        leaves = self._store.commitments(self._tokens[self._holds], context)
+        snapshot = Snapshot.of(leaves)
+        self._root = snapshot.root.hex()
+        name = f"job/{self._session}/{SNAPSHOT_RECORD}/{self._snapshots}"
+        self._home.vault.put(name, snapshot.members, days=self.terms.retention_days)
+        self._snapshots += 1
+
+    def look(self) -> bool:
+        """Whether rows of the job have lost a consent that they need, or a restriction has come, since `take_lost`.
+
+        When a subject of the job is concerned, the snapshot is taken anew and told to `on_snapshot` at once. May be
+        called by several threads; costs under a millisecond when nothing has changed.
+        """
+        with self._lock:
+            if self._table is not None and self._store.version != self._seen:
+                self._find_lost(self._table)
+            return bool(self._lost)
+
+    def take_lost(self) -> Positions:
+        """The rows that `look` has found, as increasing places in the table; they are settled now."""
+        with self._lock:
+            places = np.unique(np.concatenate([np.empty(0, np.int64), *self._lost]))
+            self._lost = []
+            return places
+
+    def _find_lost(self, table: CustomerTable) -> None:
+        version = self._store.version
+        changed = self._store.changed_since(self._seen)
+        self._seen = version
+        places = np.flatnonzero(self._holds & self._are_among(changed))
+        if not len(places):
+            return
+        tokens, now = self._tokens[places], self._now()
+        lost = self._store.restricted(tokens, now)
+        needs = [*self.terms.needs]
+        needs += [need for name in table.fields for need in self.terms.field_needs.get(name, ())]
+        for need in needs:
+            lost |= self._store.answers(tokens, need, self.terms.notices, now) != Answer.YES
+        places = places[lost]
+        if len(places):
+            self._holds[places] = False
+            self._lost.append(places)
+            self._take_snapshot()
+            self.note(
+                EventType.ROUND_VOIDED,
+                reasons=(Reason.CONSENT_WITHDRAWN.value,),
+                digests={"snapshot": self._root},
+            )
+            self.on_snapshot(self.attestation().binding)
+
+    def shrink(self, places: Positions) -> None:
+        """The table has lost these rows, by their places in it."""
+        stays = np.ones(len(self._tokens), np.bool_)
+        stays[places] = False
+        self._tokens, self._holds = self._tokens[stays], self._holds[stays]
+
+    def _are_among(self, changed: Tokens | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which rows of the table belong to these subjects; None: everybody is to be asked about."""
+        if changed is None:
+            return np.ones(len(self._tokens), np.bool_)
+        found = np.isin(self._tokens[:, 0], changed[:, 0])
+        rows = np.flatnonzero(found)
+        exact = {(int(a), int(b)) for a, b in changed}
+        found[rows] = [(int(a), int(b)) in exact for a, b in self._tokens[rows]]
+        return found

@@ -1,0 +1,48 @@
+"""What has had its time is removed (PIPL 19, 47). It could not be read any more since the moment it expired."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from clients.home import NodeHome
+from privacy.audit import EventType
+
+RESULTS: Final = "results/"
+"""Vault records under this name say until when a folder of results may stay."""
+_DERIVED: Final = "job/"
+
+
+def sweep(home: NodeHome) -> int:
+    """Remove expired records and results, and what was derived from a table whose time is over; how many things."""
+    names = home.vault.expired()
+    removed = Counter(name.split("/")[0] for name in names)
+    for name in names:
+        if name.startswith(RESULTS):
+            shutil.rmtree(home.results / name.removeprefix(RESULTS), ignore_errors=True)
+        home.vault.remove(name)
+    removed += _sweep_table(home)
+    for artefact, count in sorted(removed.items()):
+        home.audit.append(
+            EventType.RETENTION_EXPIRED, actor="node", artefact=artefact, numbers={"removed": count}
+        )
+    return sum(removed.values())
+
+
+def _sweep_table(home: NodeHome) -> Counter[str]:
+    """The registered table is over: its derived copies go, and the file where its registration says so."""
+    table, removed = home.settings.table, Counter[str]()
+    if table.retain_until is None or table.retain_until >= datetime.now(UTC).astimezone().date():
+        return removed
+    derived = home.vault.names(_DERIVED)
+    if derived:
+        home.vault.remove(_DERIVED)
+        removed["job"] = len(derived)
+    file = Path(table.path)
+    if table.erase_when_expired and file.exists():
+        file.unlink()
+        removed["table"] = 1
+    return removed

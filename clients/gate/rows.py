@@ -1,0 +1,115 @@
+"""Who is left out of a job and why: the rules that need a row (PIPL 13 to 15, 19, 23, 28, 29, 31, 47)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from clients.consents import ConsentStore
+from clients.tables.columns import Mask, is_unknown_age
+from clients.tables.specs import TableSpec
+from clients.tables.subjects import Funnel, ages_of
+from privacy.consent import Answer, ConsentKind, Need, funnel_step, reason_of
+from privacy.decision import CHILD_AGE, Terms
+from privacy.joining import Tokens
+from privacy.reasons import Reason
+
+NOT_CONSENT: Final[Mapping[str, Reason]] = {
+    "under_age": Reason.GUARDIAN_CONSENT_MISSING,
+    "minor": Reason.FIELD_PROHIBITED,
+    "age_unknown": Reason.AGE_UNKNOWN,
+    "restricted": Reason.RESTRICTED_STATE,
+    "retention_expired": Reason.RETENTION_EXPIRED,
+}
+"""The reason behind each step of a funnel that is no consent's."""
+_WORST_FIRST: Final = (Answer.WITHDRAWN, Answer.EXPIRED, Answer.STALE, Answer.NEVER)
+
+
+def reasons_by_step(terms: Terms) -> dict[str, Reason]:
+    """The reason behind every step that may exclude a row under these terms."""
+    needs = [*terms.needs, *(need for found in terms.field_needs.values() for need in found)]
+    needs.append(guardian_need(terms))
+    return {
+        **NOT_CONSENT,
+        **{funnel_step(need, answer): reason_of(need, answer) for need in needs for answer in _WORST_FIRST},
+    }
+
+
+def guardian_need(terms: Terms) -> Need:
+    """What a child's parent or guardian has to have agreed to (31)."""
+    return Need(terms.purpose.name, ConsentKind.GUARDIAN)
+
+
+class RowRules:
+    """The rules of one job over one table."""
+
+    def __init__(self, spec: TableSpec, terms: Terms, store: ConsentStore, now: datetime) -> None:
+        self._spec, self._terms, self._store, self._now = spec, terms, store, now
+
+    def exclude_by_age(self, frame: pd.DataFrame, funnel: Funnel) -> Mask:
+        """Excludes minors and people of unknown age; returns who is a child that a guardian may speak for."""
+        purpose = self._terms.purpose
+        ages = ages_of(self._spec, frame, self._now.astimezone().date())
+        ages = np.full(funnel.total, np.nan) if ages is None else ages
+        unknown = is_unknown_age(ages)
+        children: Mask = ~unknown & (ages < CHILD_AGE)
+        guarded = purpose.minimum_age < CHILD_AGE
+        funnel.exclude("under_age", children & (not guarded))
+        funnel.exclude("minor", ~unknown & (ages < purpose.minimum_age) & ~(children & (not guarded)))
+        if not (purpose.keep_unknown_age or self._spec.keep_unknown_age):
+            funnel.exclude("age_unknown", unknown)
+        return children
+
+    def exclude_by_retention(self, frame: pd.DataFrame, funnel: Funnel) -> None:
+        """Excludes rows whose own period is over, and rows of which it cannot be told (19)."""
+        column = self._spec.retain_until_column
+        if column is None or column not in frame:
+            return
+        until = pd.to_datetime(frame[column], errors="coerce", format="ISO8601", utc=True)
+        today = pd.Timestamp(self._now.astimezone().date(), tz="UTC")
+        funnel.exclude("retention_expired", ~(until >= today).to_numpy())
+
+    def exclude_by_state(self, tokens: Tokens, funnel: Funnel) -> None:
+        """Excludes whom nothing but storage may touch (47)."""
+        rows = np.flatnonzero(funnel.remaining)
+        mask = np.zeros(funnel.total, np.bool_)
+        mask[rows] = self._store.restricted(tokens[rows], self._now)
+        funnel.exclude("restricted", mask)
+
+    def exclude_by_consent(self, tokens: Tokens, children: Mask, funnel: Funnel) -> None:
+        """Excludes everybody whose latest word on any need of the job is not a yes that holds."""
+        for need in self._terms.needs:
+            answers = self.answers(tokens, need, funnel)
+            if need.kind is ConsentKind.GENERAL:
+                guardian = guardian_need(self._terms)
+                if (children & funnel.remaining).any():
+                    spoken_for = self.answers(tokens, guardian, funnel)
+                    for answer in _WORST_FIRST:
+                        funnel.exclude(funnel_step(guardian, answer), children & (spoken_for == answer))
+                answers = np.where(children, Answer.YES, answers)
+            for answer in _WORST_FIRST:
+                funnel.exclude(funnel_step(need, answer), answers == answer)
+
+    def lacking(self, tokens: Tokens, needs: tuple[Need, ...], funnel: Funnel) -> list[tuple[str, Mask]]:
+        """Per step that concerns anybody who remains: whose word on a field's needs is missing."""
+        found = []
+        for need in needs:
+            answers = self.answers(tokens, need, funnel)
+            for answer in _WORST_FIRST:
+                rows = (answers == answer) & funnel.remaining
+                if rows.any():
+                    found.append((funnel_step(need, answer), rows))
+        return found
+
+    def answers(
+        self, tokens: Tokens, need: Need, funnel: Funnel
+    ) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+        """(rows of the file,): who remains is asked about; everybody else counts as yes."""
+        rows = np.flatnonzero(funnel.remaining)
+        answers = np.full(funnel.total, Answer.YES, np.uint8)
+        answers[rows] = self._store.answers(tokens[rows], need, self._terms.notices, self._now)
+        return answers

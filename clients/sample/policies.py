@@ -1,0 +1,95 @@
+"""The policies of the synthetic parties: what a compliance officer of each would have in force.
+
+Companies, officers, notices, assessments and agreements are invented, and nobody has approved anything.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import tomli_w
+from privacy.catalog import Catalog
+
+from clients.gate.draft import draft_policy
+from clients.home import for_toml
+from clients.sample.people import PARTIES
+from clients.sample.registration import sample_table
+from federation.jobs import Job
+from privacy.decision import REFUSED_ACTIONS
+from privacy.policy import Contact, Policy, Purpose, PurposeClass, Titles
+
+IN_FORCE: Final = date(2026, 1, 1)
+APPROVED_BY: Final = "sample officer"
+_HANDLERS: Final = {
+    "bank": "示例银行 Sample Bank",
+    "ecommerce": "示例商城 Sample Shop",
+    "telecom": "示例电信 Sample Telecom",
+}
+_TITLES: Final = {
+    "credit_risk": Titles(zh="个人信贷风险评估", en="Assessing the risk of loans to individuals"),
+    "marketing": Titles(zh="客户分群与营销", en="Customer segments and marketing"),
+}
+_NECESSITY: Final = {
+    "credit_risk": Titles(
+        zh="仅凭一方数据无法可靠判断还款能力;只使用与还款能力直接相关的字段,并以分箱值参与计算。",
+        en="One holder's data does not tell reliably who can repay; only fields that bear on it are used, in buckets.",
+    ),
+    "marketing": Titles(
+        zh="用于识别群体偏好,不针对个人定价;只使用消费与使用习惯的分箱值。",
+        en="To learn what groups prefer, never to price for one person; only habits are used, in buckets.",
+    ),
+}
+
+
+def sample_policy(party: str, job: Job, folder: Path) -> Policy:
+    """One party's policy for the sample job; agreements name no coordinator keys yet, a rehearsal fills them in."""
+    spec = sample_table(folder, party)
+    draft = draft_policy(party, spec, job, "", IN_FORCE)
+    lending = _purpose(draft.purposes[0], "credit_risk")
+    purposes = (lending, _marketing(lending))
+    names = tuple(purpose.name for purpose in purposes)
+    return msgspec.structs.replace(
+        draft,
+        handler=Contact(name=_HANDLERS[party], contact=f"privacy@{party}.example", officer=APPROVED_BY),
+        purposes=purposes,
+        notices=tuple(msgspec.structs.replace(item, purposes=names) for item in draft.notices),
+        assessments=tuple(
+            msgspec.structs.replace(item, purposes=names, approved_by=APPROVED_BY)
+            for item in draft.assessments
+        ),
+        agreements=tuple(
+            msgspec.structs.replace(item, purposes=names, coordinator_fingerprints=())
+            for item in draft.agreements
+        ),
+        is_draft=False,
+    )
+
+
+def _purpose(draft: Purpose, name: str) -> Purpose:
+    return msgspec.structs.replace(draft, name=name, title=_TITLES[name], necessity=_NECESSITY[name])
+
+
+def _marketing(lending: Purpose) -> Purpose:
+    """Marketing beside lending: without the fields that the catalogue keeps from it."""
+    catalog = Catalog.load()
+    allowed = []
+    for name in lending.fields:
+        item = catalog.of_column(name, "")
+        if item is not None and item.treatment(PurposeClass.MARKETING.value).action not in REFUSED_ACTIONS:
+            allowed.append(name)
+    return msgspec.structs.replace(
+        _purpose(lending, "marketing"),
+        treatment=PurposeClass.MARKETING,
+        fields=tuple(allowed),
+        legal_opinion=None,
+    )
+
+
+def write_policies(folder: Path, job: Job) -> None:
+    """Write `policy.toml` into each party's folder."""
+    for party in PARTIES:
+        policy = sample_policy(party, job, folder)
+        (folder / party / "policy.toml").write_text(tomli_w.dumps(for_toml(policy)), "utf-8")

@@ -1,0 +1,153 @@
+"""What a column's values are, whatever its name says (PIPL 4, 28; JR/T 0171-2020).
+
+A label can be wrong: a column called `income` may hold telephone numbers. The scanner counts values that have the form
+of an identifier, and a share of them that chance does not explain overrides the label. It never returns a value.
+What it does not find: identifiers that were hashed or cut, card verification numbers without their leading zeros, a few
+identifiers among many other values.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from privacy.catalog import FieldClass
+from privacy.identifiers import IdentifierKind
+from privacy.normalization import Cells
+from privacy.reasons import Reason
+from privacy.recognition import recognizer_of
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+RESIDENT_ID_SHARE: Final = 0.005
+"""A random 18-digit number has a possible date and the right check character once in 700: one in 200 is no chance."""
+PHONE_SHARE: Final = 0.2
+"""Amounts may lie between 13 and 20 thousand million by chance, but not a fifth of a column, and as whole numbers."""
+CARD_SHARE: Final = 0.2
+"""One long number in ten passes Luhn by chance, so at least half of the long ones have to, and be a fifth of all."""
+LUHN_SHARE: Final = 0.5
+FEW: Final = 3
+"""Fewer hits than this say nothing, whatever their share."""
+
+_PHONES: Final = (13_000_000_000, 20_000_000_000)
+SHORTEST_IDENTIFIER: Final = 1e10
+"""A column without any number so large, by size, holds no identifier."""
+_CARDS: Final = (10**12, 10**19)
+_EXACT_INTEGERS: Final = 2.0**53
+_CARD_LENGTHS: Final = range(13, 20)
+_RESIDENT_IDS: Final = (10**17, 10**18)
+_YEARS: Final = (1900, 2100)
+
+_TRACK: Final = re.compile(rb"%?B\d{13,19}\^|;?\d{13,19}=\d{4}")
+"""ISO/IEC 7813: the begin of track 1 or 2 of a magnetic stripe."""
+_THREE_DIGITS: Final = re.compile(rb"\d{3}")
+_CODE_SHARE: Final = 0.98
+_FEWEST_CODES: Final = 100
+_DISTINCT_SHARE: Final = 0.6
+"""Of the different values that as many draws from 1,000 would give: area and branch codes repeat far more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How many of `present` values look like what; `long`: whole numbers as long as a card's."""
+
+    present: int = 0
+    resident_ids: int = 0
+    phones: int = 0
+    long: int = 0
+    cards: int = 0
+
+
+def scan_numbers(values: Floats) -> Seen:
+    """(n,) float64, NaN for missing. Numbers under `SHORTEST_IDENTIFIER` are none; the others are looked at."""
+    present = int(np.isfinite(values).sum())
+    large = values[np.isfinite(values) & (np.abs(values) >= SHORTEST_IDENTIFIER)]
+    whole = large[large == np.trunc(large)]
+    if not len(whole):
+        return Seen(present)
+    phones = int(((whole >= _PHONES[0]) & (whole < _PHONES[1])).sum())
+    born = np.floor(whole / 1e8) % 1e4  # digits 7 to 10; a float64 holds these exactly
+    as_id = (whole >= _RESIDENT_IDS[0]) & (whole < _RESIDENT_IDS[1])
+    month = np.floor(whole / 1e6) % 100
+    dated = as_id & (born >= _YEARS[0]) & (born < _YEARS[1]) & (month >= 1) & (month <= 12)
+    long = (whole >= _CARDS[0]) & (whole < _CARDS[1]) & ~dated
+    exact = whole[long & (whole < _EXACT_INTEGERS)].astype(np.int64)
+    cards = _luhn(exact) + int((long & (whole >= _EXACT_INTEGERS)).sum())  # digits are lost: counted as cards
+    return Seen(present, int(dated.sum()), phones, int(long.sum()), cards)
+
+
+def scan_text(cells: Cells) -> Seen:
+    """Cells as text: only those of an identifier's length are looked at."""
+    lengths = np.diff(cells.offsets)
+    lengths[cells.missing] = 0
+    found = {
+        kind: _recognized(cells, lengths, kind)
+        for kind in (IdentifierKind.RESIDENT_ID, IdentifierKind.PHONE, IdentifierKind.CARD)
+    }
+    long = int(np.isin(lengths, list(_CARD_LENGTHS)).sum())
+    return Seen(
+        int((lengths > 0).sum()),
+        found[IdentifierKind.RESIDENT_ID],
+        found[IdentifierKind.PHONE],
+        long - found[IdentifierKind.RESIDENT_ID],
+        found[IdentifierKind.CARD],
+    )
+
+
+def _recognized(cells: Cells, lengths: np.ndarray[Any, Any], kind: IdentifierKind) -> int:
+    recognizer = recognizer_of(kind)
+    total = 0
+    for length in recognizer.lengths:
+        rows = np.flatnonzero(lengths == length)
+        if len(rows):
+            total += int(recognizer.canonical(cells.of_length(rows, length)).sum())
+    return total
+
+
+def _luhn(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+    """How many pass the check of ISO/IEC 7812-1."""
+    total = np.zeros(len(numbers), np.int64)
+    rest, place = numbers.copy(), 0
+    while (rest > 0).any():
+        digits = rest % 10
+        doubled = 2 * digits
+        total += np.where(doubled > 9, doubled - 9, doubled) if place % 2 else digits
+        rest, place = rest // 10, place + 1
+    return int((total % 10 == 0).sum())
+
+
+def verdict(seen: Seen, field_class: FieldClass) -> tuple[Reason, ...]:
+    """Why the column may not be used after all; empty when its values do not contradict its class."""
+    shares = (
+        (seen.resident_ids, RESIDENT_ID_SHARE * seen.present, "resident_id"),
+        (seen.phones, PHONE_SHARE * seen.present, "phone"),
+        (seen.cards, max(CARD_SHARE * seen.present, LUHN_SHARE * seen.long), "card_number"),
+    )
+    for count, least, key in shares:
+        if count >= FEW and count > least and field_class.key != key:
+            return (Reason.FIELD_PROHIBITED,)
+    return ()
+
+
+def holds_secrets(cells: Cells) -> bool:
+    """Whether a column is card verification numbers or magnetic track data: what may not lie in a file at all.
+
+    Verification numbers: three digits nearly everywhere, spread over all thousand of them, zeros in front included.
+    """
+    data, places = cells.data.tobytes(), cells.offsets.tolist()
+    texts = (data[start:end].strip() for start, end in pairwise(places))
+    filled = [
+        text for text, missing in zip(texts, cells.missing.tolist(), strict=True) if text and not missing
+    ]
+    if any(_TRACK.match(text) for text in filled):
+        return True
+    codes = [text for text in filled if _THREE_DIGITS.fullmatch(text)]
+    if len(codes) < _FEWEST_CODES or len(codes) < _CODE_SHARE * len(filled):
+        return False
+    expected = 1000 * (1 - (1 - 1 / 1000) ** len(codes))
+    first_digits = {text[:1] for text in codes}
+    return len(set(codes)) >= _DISTINCT_SHARE * expected and len(first_digits) == len("0123456789")
