@@ -21,7 +21,7 @@ from clients.consents.subjects import kind_label
 from clients.consents.tables import Restriction, Source
 from clients.tables.specs import TableSpec
 from privacy.audit import EventType
-from privacy.consent import Answer, ConsentKind, Need, Statement
+from privacy.consent import Answer, ConsentKind, Need, Statement, check_scope
 from privacy.errors import ConfigInvalid, IdentifierInvalid
 from privacy.identifiers import Identifiers
 from privacy.normalization import Cells, normalize
@@ -92,24 +92,29 @@ class Changes:
         tokens = self.store.tokens(self._label, self.identifiers(cells))
         return held(self.store, tokens, self._now())
 
-    def give(self, identifiers: Identifiers, statements: Sequence[Statement], capture: str = "") -> int:
-        """Record what subjects have said, one transaction for all; the store's new version.
+    def checked(self, said: Statement) -> Statement:
+        """A word as it can be stored: a yes names the notice that was shown, the registration's where it has one.
 
-        capture: SHA-256 of what the subject saw and did, for the log. A yes names the notice that was shown: the
-        registration's is taken where it has one. Raises `ConfigInvalid`.
+        Raises `ConfigInvalid`.
         """
+        check_scope(said)
+        if not said.granted or said.notice:
+            return said
         consents = self._spec.consents
-        usual = "" if consents is None else consents.notice
-        named = [
-            msgspec.structs.replace(one, notice=one.notice or usual) if one.granted else one
-            for one in statements
-        ]
-        if any(one.granted and not one.notice for one in named):
+        if consents is None or not consents.notice:
             raise ConfigInvalid("consent_notice_needed")
+        return msgspec.structs.replace(said, notice=consents.notice)
+
+    def give(self, identifiers: Identifiers, statements: Sequence[Statement], capture: str = "") -> int:
+        """Record what subjects have said, all of it or nothing; the store's new version.
+
+        capture: SHA-256 of what the subject saw and did, for the log. Raises `ConfigInvalid`.
+        """
+        said = [self.checked(one) for one in statements]
         tokens = self.store.tokens(self._label, identifiers)
-        before = [self.store.answers(tokens, one.need, (), self._now()) for one in named]
-        version = self.store.record(self._label, identifiers, named, self._source, self._now())
-        for one, answers in zip(named, before, strict=True):
+        before = [self.store.answers(tokens, one.need, (), self._now()) for one in said]
+        version = self.store.record(self._label, identifiers, said, self._source, self._now())
+        for one, answers in zip(said, before, strict=True):
             self._tell_words(identifiers, one, answers, {"capture": capture} if capture else {})
         return version
 

@@ -222,12 +222,13 @@ class ConsentStore:
         """Destroy the salts, words, states and restrictions of subjects; the store's new version.
 
         Nothing in a SQLite file, nor in its log, holds the tokens afterwards. An import of a file that still names a
-        subject makes it known again. Raises `DeadlinePassed` when another program keeps the log in use: the
-        subjects are gone from all answers then, and forgetting them again clears the log.
+        subject makes it known again. Raises `DeadlinePassed` when the files could not be cleared: the subjects are gone
+        from all answers then, and forgetting them again clears the files.
         """
+        forgotten = Asked(tokens).distinct
         with change(self.engine) as (connection, version):
-            forgetting.forget(connection, version, Asked(tokens).distinct)
-        forgetting.clear_traces(self.engine)
+            forgetting.forget(connection, version, forgotten)
+        forgetting.clear_traces(self.engine, forgotten)
         return version
 
     # --- what others may hold of a subject
