@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 
 from federation import frames, wire
 from federation.align import TokenPart
-from federation.frames import Endpoint, Frame, Header
+from federation.frames import FRAME_VERSION, Endpoint, Frame, Header, binding_of
 from federation.messages import COORDINATOR
-from federation.session import EndSession
+from federation.session import Attestation, EndSession
 from privacy.errors import (
     MessageInvalid,
     SealBroken,
     SignatureInvalid,
     SilhouetteError,
+    StaleSnapshot,
     UnexpectedMessage,
 )
 from privacy.sealing import Identity
@@ -118,7 +119,7 @@ def test_a_frame_shows_routing_and_no_content(bank):
     message = TokenPart(part=0, tokens=b"canary" * 20)
     frame = only(bank.seal("shop", 1, message))
     header = msgspec.msgpack.decode(msgspec.msgpack.decode(frame, type=Frame).header, type=Header)
-    assert header == Header(1, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1)
+    assert header == Header(FRAME_VERSION, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1, b"")
     assert b"canary" not in frame
     assert b"align" not in frame
 
@@ -128,7 +129,9 @@ def test_the_frame_limit_leaves_room_for_the_longest_header(monkeypatch):
     monkeypatch.setitem(IDENTITIES, long, IDENTITIES["stranger"])
     big = 2**63 - 1
     sender = endpoint(long, session="s" * 64)
-    header = msgspec.msgpack.encode(Header(1, "s" * 64, DIGEST, long, long, big, big, big, big))
+    header = msgspec.msgpack.encode(
+        Header(FRAME_VERSION, "s" * 64, DIGEST, long, long, big, big, big, big, bytes(32))
+    )
     own = 32 + 16  # HPKE's encapsulated key and the AEAD's tag
     frame = msgspec.msgpack.encode(Frame(header, bytes(frames.MAX_PIECE_BYTES + own), bytes(64)))
     assert len(frame) <= frames.MAX_FRAME_BYTES
@@ -139,7 +142,15 @@ def test_the_frame_limit_leaves_room_for_the_longest_header(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"number": 2}, {"stage": 2}, {"piece": 1}, {"pieces": 2}, {"sender": COORDINATOR}]
+    "changes",
+    [
+        {"number": 2},
+        {"stage": 2},
+        {"piece": 1},
+        {"pieces": 2},
+        {"sender": COORDINATOR},
+        {"binding": bytes(32)},
+    ],
 )
 def test_a_changed_header_refuses(bank, shop, changes):
     frame = only(bank.seal("shop", 1, tokens()))
@@ -154,7 +165,8 @@ def test_a_changed_header_refuses(bank, shop, changes):
         {"job_digest": "e" * 64},
         {"recipient": "bank"},
         {"recipient": COORDINATOR},
-        {"version": 2},
+        {"version": FRAME_VERSION - 1},
+        {"version": FRAME_VERSION + 1},
     ],
 )
 @pytest.mark.parametrize("signed", [False, True])
@@ -236,10 +248,12 @@ def test_garbage_refuses(data):
         b"",
         b"\x90",
         b"\xc0",
-        b"\x99\x01\xa2\xff\xfe\xa0\xa0\xa0\x01\x01\x00\x01",  # a session name that is no UTF-8
+        b"\x9a\x02\xa2\xff\xfe\xa0\xa0\xa0\x01\x01\x00\x01\xc4\x00",  # a session name that is no UTF-8
         b"\x91" * 100_000,
-        msgspec.msgpack.encode((1, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1, "more")),
-        msgspec.msgpack.encode((1, SESSION, DIGEST, "bank", "shop", "1", 1, 0, 1)),
+        msgspec.msgpack.encode((FRAME_VERSION, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1, b"", "more")),
+        msgspec.msgpack.encode((FRAME_VERSION, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1)),  # no binding
+        msgspec.msgpack.encode((FRAME_VERSION, SESSION, DIGEST, "bank", "shop", "1", 1, 0, 1, b"")),
+        msgspec.msgpack.encode((FRAME_VERSION, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1, 5)),
     ],
 )
 def test_a_malformed_header_refuses(shop, header):
@@ -275,10 +289,12 @@ def test_reordered_pieces_refuse(bank, shop, monkeypatch):
     still_opens(shop, third)
 
 
-def signed_piece(number, piece, pieces, stage=1):
+def signed_piece(number, piece, pieces, stage=1, binding=b"", message=None):
     """A piece that a dishonest `bank` seals and signs as it likes."""
-    header = msgspec.msgpack.encode(Header(1, SESSION, DIGEST, "bank", "shop", number, stage, piece, pieces))
-    sealed = IDENTITIES["shop"].public.seal(wire.encode(EndSession()), header)
+    header = msgspec.msgpack.encode(
+        Header(FRAME_VERSION, SESSION, DIGEST, "bank", "shop", number, stage, piece, pieces, binding)
+    )
+    sealed = IDENTITIES["shop"].public.seal(wire.encode(message or EndSession()), header)
     return msgspec.msgpack.encode(Frame(header, sealed, IDENTITIES["bank"].sign(header, sealed)))
 
 
@@ -292,6 +308,115 @@ def test_a_message_begins_with_its_first_piece(shop, piece, pieces):
 def test_all_pieces_belong_to_one_message(shop, other):
     assert shop.open(signed_piece(1, 0, 3)) is None
     refuses(shop, signed_piece(2, 1, **other), UnexpectedMessage, "frame_out_of_order")
+
+
+# --- what a message rests on
+
+
+def attestation(snapshot="e" * 64):
+    return Attestation(policy="a" * 64, schema="b" * 64, snapshot=snapshot, agreements=("one",), pipia="p")
+
+
+def attest(sender, receiver, said):
+    """The sender works from now on as it says; the receiver hears of it."""
+    sender.binding = said.binding
+    return receiver.open(only(sender.seal(receiver.own, 0, said)))
+
+
+def test_a_binding_is_all_of_an_attestation():
+    one = attestation()
+    assert len(one.binding) == 32
+    changes = [
+        {"policy": "c" * 64},
+        {"schema": "c" * 64},
+        {"snapshot": ""},
+        {"agreements": ()},
+        {"pipia": "q"},
+    ]
+    others = [msgspec.structs.replace(one, **change).binding for change in changes]
+    assert len({one.binding, *others}) == 1 + len(others)
+    assert attestation().binding == one.binding
+
+
+def test_messages_are_bound_to_what_their_sender_attested_last(bank, shop):
+    assert not shop.has_attested("bank")
+    assert isinstance(attest(bank, shop, attestation()).message, Attestation)
+    assert shop.has_attested("bank")
+    assert not shop.has_attested(COORDINATOR)
+    frame = only(bank.seal("shop", 1, tokens()))
+    assert binding_of(frame) == (attestation().binding, True)
+    still_opens(shop, frame)
+    attest(bank, shop, attestation("f" * 64))
+    still_opens(shop, only(bank.seal("shop", 1, tokens())))
+
+
+@pytest.mark.parametrize("binding", [b"", bytes(32), attestation("f" * 64).binding])
+def test_a_message_that_rests_on_anything_else_refuses(bank, shop, binding):
+    attest(bank, shop, attestation())
+    bank.binding = binding
+    refuses(shop, only(bank.seal("shop", 1, tokens())), StaleSnapshot, "snapshot_stale")
+
+
+def test_a_message_on_an_older_snapshot_refuses(bank, shop):
+    attest(bank, shop, attestation())
+    attest(bank, shop, attestation("f" * 64))
+    bank.binding = attestation().binding
+    refuses(shop, only(bank.seal("shop", 1, tokens())), StaleSnapshot, "snapshot_stale")
+
+
+def test_a_binding_without_an_attestation_refuses(bank, shop):
+    bank.binding = attestation().binding
+    refuses(shop, only(bank.seal("shop", 1, tokens())), StaleSnapshot, "snapshot_stale")
+
+
+def test_an_attestation_is_bound_to_itself(shop):
+    frame = signed_piece(1, 0, 1, binding=attestation("f" * 64).binding, message=attestation())
+    refuses(shop, frame, StaleSnapshot, "snapshot_stale")
+
+
+def test_the_binding_of_another_party_is_not_ones_own(bank, shop):
+    coordinator = endpoint(COORDINATOR)
+    attest(bank, shop, attestation())
+    coordinator.binding = attestation().binding
+    refuses(shop, only(coordinator.seal("shop", 1, EndSession())), StaleSnapshot, "snapshot_stale")
+
+
+def test_pieces_are_told_from_beginnings(bank, monkeypatch):
+    monkeypatch.setattr(frames, "MAX_PIECE_BYTES", 100)
+    bank.binding = attestation().binding
+    sent = bank.seal("shop", 1, tokens(300))
+    assert [binding_of(frame) for frame in sent] == [(bank.binding, place == 0) for place in range(len(sent))]
+    assert len(sent) > 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"frame",
+        b"\x93\xc4\x00\xc4\x00\xc4\x00",
+        msgspec.msgpack.encode((b"", b"")),
+        msgspec.msgpack.encode(Frame(b"\x9a\x02\xa2\xff\xfe\xa0\xa0\xa0\x01\x01\x00\x01\xc4\x00", b"", b"")),
+        msgspec.msgpack.encode(
+            Frame(msgspec.msgpack.encode((1, SESSION, DIGEST, "bank", "shop", 1, 1, 0, 1)), b"", b"")
+        ),
+    ],
+)
+def test_what_is_no_frame_has_no_binding(data):
+    with pytest.raises(MessageInvalid) as caught:
+        binding_of(data)
+    assert caught.value.key == "message_undecodable"
+
+
+def test_a_message_that_was_not_sent_is_taken_back(bank, shop, monkeypatch):
+    monkeypatch.setattr(frames, "MAX_PIECE_BYTES", 100)
+    still_opens(shop, only(bank.seal("shop", 1, EndSession())))
+    before = bank.traffic.copy()
+    bank.take_back("shop", bank.seal("shop", 1, tokens(500)))
+    assert bank.traffic.bytes_sent == before.bytes_sent
+    sent = bank.seal("shop", 2, tokens(150))  # its numbers are free again
+    assert [shop.open(frame) for frame in sent[:-1]] == [None] * (len(sent) - 1)
+    assert shop.open(sent[-1]).stage == 2
 
 
 # --- size

@@ -11,8 +11,9 @@ from flwr.supercore.routers import health
 from flwr.supercore.routers.runtime import create_runtime_router, responses_router
 from flwr.superlink.routers.control import router as control_router
 from flwr.superlink.routers.fleet.router import router as fleet_router
+from relay_scene import framed
 
-from server import web
+from server import relay_routes, web
 from server.web import FLEET_ROUTES, create_app
 
 SECRET = "the driver's secret"
@@ -43,8 +44,19 @@ def superlink():
 
 
 @pytest.fixture
-def app(superlink):
-    made = create_app("https://127.0.0.1:1", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), SECRET)
+def stale():
+    """(session, party) of every message that was refused for its binding."""
+    return []
+
+
+@pytest.fixture
+def app(superlink, stale):
+    made = create_app(
+        "https://127.0.0.1:1",
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        SECRET,
+        lambda session, party: stale.append((session, party)),
+    )
     made.state.superlink = httpx.AsyncClient(
         base_url="https://127.0.0.1:1", transport=httpx.MockTransport(superlink)
     )
@@ -155,6 +167,7 @@ def test_the_application_has_just_its_routes(app):
         "/v1/fleet/{route}",
         "/relay/{session}",
         "/relay/{session}/status",
+        "/relay/{session}/snapshot",
         "/relay/{session}/{recipient}",
     }
 
@@ -292,13 +305,16 @@ def test_the_driver_opens_watches_and_closes_a_session(relay):
 # --- the relay's parties
 
 
+FRAME = framed(b"content")
+BINDING = b"b" * 32
+
+
 def test_a_frame_goes_from_party_to_party(relay):
     assert (
-        relay.post("/relay/s1/shop", content=b"frame", headers=as_party("bank", x_number=1)).status_code
-        == 204
+        relay.post("/relay/s1/shop", content=FRAME, headers=as_party("bank", x_number=1)).status_code == 204
     )
     answer = relay.get("/relay/s1", headers=receiving("shop"))
-    assert (answer.status_code, answer.content, answer.headers["x-number"]) == (200, b"frame", "1")
+    assert (answer.status_code, answer.content, answer.headers["x-number"]) == (200, FRAME, "1")
     assert relay.get("/relay/s1", headers=receiving("shop", x_confirm=1)).status_code == 204
 
 
@@ -334,11 +350,64 @@ def test_strangers_receive_nothing(app, relay, path, headers):
 
 
 def test_a_frame_over_the_limit_refuses(app, relay, monkeypatch):
-    monkeypatch.setattr(web, "MAX_FRAME_BYTES", 100)
+    monkeypatch.setattr(relay_routes, "MAX_FRAME_BYTES", len(FRAME))
     headers = as_party("bank", x_number=1)
-    status, _, read = call(app, "POST", "/relay/s1/shop", headers, [b"x" * 60] * 1000)
+    status, _, read = call(app, "POST", "/relay/s1/shop", headers, [b"x" * (len(FRAME) - 1)] * 1000)
     assert (status, read) == (413, 2)
-    assert call(app, "POST", "/relay/s1/shop", headers, [b"x" * 100])[0] == 204
+    assert call(app, "POST", "/relay/s1/shop", headers, [FRAME])[0] == 204
+
+
+@pytest.mark.parametrize("body", [b"", b"frame", b"x" * 1000])
+def test_what_is_no_frame_refuses(relay, body):
+    headers = as_party("bank", x_number=1)
+    assert relay.post("/relay/s1/shop", content=body, headers=headers).status_code == 422
+    assert relay.get("/relay/s1", headers=receiving("shop")).status_code == 204
+
+
+# --- what messages rest on
+
+
+def test_a_party_attests_what_it_works_on(relay, stale):
+    bound = framed(b"content", binding=BINDING)
+    headers = as_party("bank", x_number=1)
+    answer = relay.post("/relay/s1/shop", content=bound, headers=headers)
+    assert (answer.status_code, stale) == (409, [("s1", "bank")])
+    assert relay.put("/relay/s1/snapshot", content=BINDING, headers=as_party("bank")).status_code == 204
+    assert relay.post("/relay/s1/shop", content=bound, headers=headers).status_code == 204
+    answer = relay.post("/relay/s1/shop", content=FRAME, headers=as_party("bank", x_number=2))
+    assert (answer.status_code, stale) == (409, [("s1", "bank")] * 2)
+    assert relay.get("/relay/s1", headers=receiving("shop")).content == bound
+    assert relay.get("/relay/s1", headers=receiving("shop", x_confirm=1)).status_code == 204
+
+
+@pytest.mark.parametrize("binding", [b"", b"b" * 31])
+def test_a_binding_has_32_bytes(relay, binding):
+    assert relay.put("/relay/s1/snapshot", content=binding, headers=as_party("bank")).status_code == 422
+    assert relay.post("/relay/s1/shop", content=FRAME, headers=as_party("bank", x_number=1)).is_success
+
+
+def test_a_binding_that_is_longer_is_not_read_to_its_end(app, relay):
+    status, _, read = call(app, "PUT", "/relay/s1/snapshot", as_party("bank"), [BINDING] * 1000)
+    assert (status, read) == (413, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/relay/s1/snapshot", as_party("bank", "wrong")),
+        ("/relay/s1/snapshot", as_party("bank", SECRET)),
+        ("/relay/s1/snapshot", as_party("bank", TOKENS["shop"])),
+        ("/relay/s1/snapshot", as_party("stranger", TOKENS["bank"])),
+        ("/relay/s2/snapshot", as_party("bank")),
+        ("/relay/s1/snapshot", {"x-party": "bank"}),
+        ("/relay/s1/snapshot", {}),
+    ],
+)
+def test_strangers_attest_nothing(app, relay, path, headers):
+    status, content, read = call(app, "PUT", path, headers, [BINDING])
+    assert (status, read) == (404, 0)
+    assert content == call(app, "PUT", "/nothing/here/at/all")[1]
+    assert relay.post("/relay/s1/shop", content=FRAME, headers=as_party("bank", x_number=1)).is_success
 
 
 def test_an_unknown_recipient_is_not_told_apart(relay):

@@ -1,11 +1,13 @@
-"""The relay's mailboxes: in order, at most once, and closed to whoever has no token."""
+"""The relay's mailboxes: in order, at most once, bound to what was attested, and closed to whoever has no token."""
 
 import asyncio
 
 import pytest
+from relay_scene import content_of, framed
 
+from privacy.errors import MessageInvalid
 from server import relay as relay_module
-from server.relay import Relay, RelayFull, RelayRefused
+from server.relay import Relay, RelayFull, RelayRefused, RelayStale
 
 TOKENS = {"bank": "token of bank", "shop": "token of shop", "coordinator": "token of coordinator"}
 
@@ -17,12 +19,14 @@ def relay():
     return opened
 
 
-def put(relay, number, frame=b"frame", sender="bank", recipient="shop"):
-    relay.put("s1", sender, TOKENS[sender], recipient, number, frame)
+def put(relay, number, content=b"frame", sender="bank", recipient="shop", **header):
+    relay.put("s1", sender, TOKENS[sender], recipient, number, framed(content, **header))
 
 
 async def take(relay, confirmed=0, party="shop", state="waiting", wait_seconds=0.0):
-    return await relay.take("s1", party, TOKENS[party], confirmed, state, wait_seconds)
+    """(number, content) of the next frame."""
+    item = await relay.take("s1", party, TOKENS[party], confirmed, state, wait_seconds)
+    return item and (item[0], content_of(item[1]))
 
 
 def taken(relay, confirmed=0, **options):
@@ -34,6 +38,9 @@ async def waiting(task):
     for _ in range(5):
         await asyncio.sleep(0)
     assert not task.done()
+
+
+NEW, OLD = b"n" * 32, b"o" * 32
 
 
 # --- delivery
@@ -154,7 +161,8 @@ def test_wrong_token_party_and_session_are_refused_alike(relay, session, party, 
     refusals = []
     for attempt in (
         lambda: relay.enter(session, party, token),
-        lambda: relay.put(session, party, token, "bank", 1, b"frame"),
+        lambda: relay.put(session, party, token, "bank", 1, framed(b"frame")),
+        lambda: relay.attest(session, party, token, NEW),
         lambda: asyncio.run(relay.take(session, party, token, 0, "spying", 0)),
     ):
         with pytest.raises(RelayRefused) as caught:
@@ -174,7 +182,7 @@ def test_an_unknown_recipient_is_refused_and_its_number_stays_free(relay):
 
 
 def test_a_full_mailbox_refuses_until_it_is_read(relay, monkeypatch):
-    monkeypatch.setattr(relay_module, "MAX_WAITING_BYTES", 10)
+    monkeypatch.setattr(relay_module, "MAX_WAITING_BYTES", 10 + 2 * len(framed(b"")))
     put(relay, 1, b"123456")
     put(relay, 2, b"1234")
     with pytest.raises(RelayFull):
@@ -187,6 +195,84 @@ def test_a_full_mailbox_refuses_until_it_is_read(relay, monkeypatch):
     put(relay, 4, b"123456")
     with pytest.raises(RelayFull):
         put(relay, 5, b"1")
+
+
+# --- bindings
+
+
+def attest(relay, binding, party="bank"):
+    relay.attest("s1", party, TOKENS[party], binding)
+
+
+def test_messages_that_rest_on_an_older_snapshot_go_no_further(relay):
+    attest(relay, OLD)
+    put(relay, 1, b"one", binding=OLD)
+    attest(relay, NEW)
+    with pytest.raises(RelayStale):
+        put(relay, 2, b"two", binding=OLD)
+    assert taken(relay) == (1, b"one")
+    assert taken(relay, 1) is None
+    put(relay, 3, b"three", binding=NEW)
+    assert taken(relay, 1) == (2, b"three")
+
+
+def test_a_refused_message_keeps_its_number_free(relay):
+    attest(relay, NEW)
+    with pytest.raises(RelayStale):
+        put(relay, 1, binding=OLD)
+    put(relay, 1, b"one", binding=NEW)
+    assert taken(relay) == (1, b"one")
+
+
+@pytest.mark.parametrize("binding", [b"", OLD, NEW[:31], NEW + b"n"])
+def test_a_message_has_the_binding_of_its_sender_and_no_other(relay, binding):
+    attest(relay, NEW)
+    attest(relay, OLD, "shop")
+    with pytest.raises(RelayStale):
+        put(relay, 1, binding=binding)
+    put(relay, 1, sender="shop", recipient="bank", binding=OLD)
+    put(relay, 1, sender="coordinator")  # it holds no rows and attests nothing
+
+
+def test_what_was_not_attested_is_refused(relay):
+    with pytest.raises(RelayStale):
+        put(relay, 1, binding=NEW)
+
+
+def test_the_later_pieces_of_an_accepted_message_follow_it(relay):
+    attest(relay, OLD)
+    put(relay, 1, b"piece 1", binding=OLD, pieces=2)
+    attest(relay, NEW)
+    put(relay, 2, b"piece 2", binding=OLD, piece=1, pieces=2)
+    with pytest.raises(RelayStale):
+        put(relay, 3, b"another", binding=OLD, pieces=2)
+    assert taken(relay) == (1, b"piece 1")
+    assert taken(relay, 1) == (2, b"piece 2")
+    assert taken(relay, 2) is None
+
+
+def test_an_accepted_message_that_is_sent_again_is_not_refused(relay):
+    """Its answer was lost on the way; meanwhile consents have changed."""
+    attest(relay, OLD)
+    put(relay, 1, binding=OLD)
+    attest(relay, NEW)
+    put(relay, 1, binding=OLD)
+    assert taken(relay, 1) is None
+
+
+def test_what_is_no_frame_is_refused_and_its_number_stays_free(relay):
+    for data in (b"", b"frame", bytes(100)):
+        with pytest.raises(MessageInvalid):
+            relay.put("s1", "bank", TOKENS["bank"], "shop", 1, data)
+    put(relay, 1, b"one")
+    assert taken(relay) == (1, b"one")
+
+
+def test_a_session_that_opens_again_knows_no_binding(relay):
+    attest(relay, NEW)
+    relay.open("s1", TOKENS)
+    with pytest.raises(RelayStale):
+        put(relay, 1, binding=NEW)
 
 
 # --- the end

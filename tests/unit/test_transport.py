@@ -5,15 +5,17 @@ import ssl
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from relay_scene import content_of, framed
 
 from federation import transport
 from federation.transport import HttpTransport, SessionClosed
-from privacy.errors import PeerDropped
-from server import web
+from privacy.errors import PeerDropped, StaleSnapshot
+from server import relay_routes
 from server.web import create_app
 
 DRIVER = {"authorization": "Bearer driver"}
 TOKENS = {"bank": "token-of-bank", "shop": "token-of-shop"}
+OLD, NEW = b"o" * 32, b"n" * 32
 
 
 @pytest.fixture
@@ -60,10 +62,11 @@ def parties(relay, monkeypatch):
 def test_lost_requests_and_answers_neither_lose_nor_double_a_frame(parties):
     bank, shop = parties["bank"], parties["shop"]
     bank._http.faults = ["answer lost", "request lost", "answer lost", None, "request lost"]
-    for frame in (b"one", b"two", b"three"):
+    sent = [framed(content) for content in (b"one", b"two", b"three")]
+    for frame in sent:
         bank.send("shop", frame)
     shop._http.faults = ["answer lost", None, "request lost", "answer lost"]
-    assert [shop.receive("waiting", 0) for _ in range(4)] == [b"one", b"two", b"three", None]
+    assert [shop.receive("waiting", 0) for _ in range(4)] == [*sent, None]
 
 
 def test_a_closed_session_is_told(parties, relay):
@@ -71,19 +74,61 @@ def test_a_closed_session_is_told(parties, relay):
     with pytest.raises(SessionClosed):
         parties["bank"].receive("waiting", 0)
     with pytest.raises(SessionClosed):
-        parties["bank"].send("shop", b"frame")
+        parties["bank"].send("shop", framed(b"frame"))
+    with pytest.raises(SessionClosed):
+        parties["bank"].attest(OLD)
 
 
 def test_a_relay_that_stays_away_has_gone(parties, monkeypatch):
     monkeypatch.setattr(transport, "RETRY_SECONDS", -1)
     parties["bank"]._http.faults = ["request lost"] * 3
     with pytest.raises(PeerDropped) as caught:
-        parties["bank"].send("shop", b"frame")
+        parties["bank"].send("shop", framed(b"frame"))
     assert caught.value.key == "relay_unreachable"
 
 
 def test_a_relay_that_refuses_is_told_by_its_status(parties, monkeypatch):
-    monkeypatch.setattr(web, "MAX_FRAME_BYTES", 10)
+    monkeypatch.setattr(relay_routes, "MAX_FRAME_BYTES", 10)
     with pytest.raises(PeerDropped) as caught:
         parties["bank"].send("shop", b"x" * 11)
     assert (caught.value.key, caught.value.values) == ("relay_refused", {"status": 413})
+
+
+def test_a_message_on_older_consents_is_stale_and_the_next_one_gets_through(parties):
+    bank, shop = parties["bank"], parties["shop"]
+    bank.attest(OLD)
+    bank.send("shop", framed(b"one", binding=OLD))
+    bank.attest(NEW)
+    with pytest.raises(StaleSnapshot) as caught:
+        bank.send("shop", framed(b"two", binding=OLD))
+    assert caught.value.key == "snapshot_stale_here"
+    bank.send("shop", framed(b"three", binding=NEW))
+    received = [shop.receive("waiting", 0) for _ in range(3)]
+    assert [frame and content_of(frame) for frame in received] == [b"one", b"three", None]
+
+
+def test_an_attestation_that_is_lost_is_repeated(parties):
+    bank = parties["bank"]
+    bank._http.faults = ["request lost", "answer lost"]
+    bank.attest(NEW)
+    bank.send("shop", framed(b"one", binding=NEW))
+
+
+def test_an_accepted_message_whose_answer_is_lost_is_not_stale(parties):
+    """It was taken before consents changed: repeating it is no new message."""
+    bank, shop = parties["bank"], parties["shop"]
+    bank.attest(OLD)
+
+    class Changing(Wire):
+        def request(self, method, path, *, headers, content=None):
+            try:
+                return super().request(method, path, headers=headers, content=content)
+            except httpx.ReadError:
+                super().request("PUT", "/relay/s1/snapshot", headers={}, content=NEW)
+                raise
+
+    bank._http = Changing(bank._http._client, bank._http._headers)
+    bank._http.faults = ["answer lost"]
+    bank.send("shop", framed(b"one", binding=OLD))
+    assert content_of(shop.receive("waiting", 0)) == b"one"
+    assert shop.receive("waiting", 0) is None
