@@ -14,8 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.consents.cli import consent_app
+from clients import evidence
 from clients.documents_cli import documents_app
 from clients.gate.cli import policy_app
+from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
 
@@ -28,6 +30,7 @@ app.add_typer(sample_app, name="sample")
 app.add_typer(policy_app, name="policy")
 app.add_typer(consent_app, name="consent")
 app.add_typer(documents_app, name="documents")
+app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -187,6 +190,7 @@ def _show_report(report: TableReport) -> None:
 def start(
     home: HomeOption,
     federation: Annotated[Path | None, typer.Option(help=text("node.option_federation"))] = None,
+    desk_port: Annotated[int | None, typer.Option(min=0, max=65535, help=text("node.option_desk"))] = None,
 ) -> None:
     from clients.home import NodeHome
     from clients.node import start as start_node
@@ -203,7 +207,11 @@ def start(
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stopped.set())
     start_node(
-        node, stopped, lambda: out.print(text("node.started", name=node.settings.name, url=node.roster.url))
+        node,
+        stopped,
+        lambda: out.print(text("node.started", name=node.settings.name, url=node.roster.url)),
+        desk_port,
+        lambda port: out.print(text("node.desk", port=port)),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from clients.gate.policy import active_policy, catalog_of
 from clients.home import NodeHome
-from federation import align, boosting, insight, kmeans, scoring, session
+from federation import align, audit_messages, boosting, insight, kmeans, scoring, session
 from federation.files import replace_file
-from federation.jobs import MatchPlan, PartyRole, Stage
+from federation.jobs import METHOD_OF_STAGE, MatchPlan, PartyRole, Stage
 from federation.messages import COORDINATOR
 from federation.roles import Disclosures
 from privacy.documents import Document, Flow, Material, is_untouched
@@ -19,7 +19,12 @@ from privacy.errors import ConfigInvalid
 from privacy.parameters import Profile
 
 _PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
-    Stage.MATCH: (align.disclosures_of(MatchPlan()), session.MATCH_RELEASES),
+    Stage.MATCH: (
+        align.disclosures_of(MatchPlan()),
+        session.GATE_DISCLOSES,
+        audit_messages.DISCLOSES,
+        session.MATCH_RELEASES,
+    ),
     Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
     Stage.RISK: (boosting.DISCLOSES,),
     Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
@@ -61,7 +66,7 @@ def flows() -> Iterator[Flow]:
             }
             for role, disclosures in learned.items():
                 for item in disclosures:
-                    yield Flow(stage.value, role, f"{protocol.protocol}.{item.what}")
+                    yield Flow(METHOD_OF_STAGE[stage].value, role, f"{protocol.protocol}.{item.what}")
 
 
 def write(documents: Iterable[Document], folder: Path, *, replace: bool = False) -> dict[str, Written]:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from clients.app import make_app
 from clients.context import forget_stale
+from clients.desk.serving import serve_desk
+from clients.gate.retention import sweep as remove_expired
 from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
 from clients.session import connect_http
 from clients.worker import Worker
@@ -54,8 +56,17 @@ def supernode(home: NodeHome, port: int, secret_file: Path) -> Child:
     return Child(command, home.folder / "logs" / "supernode.log", flower_environment(home.folder))
 
 
-def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]) -> None:
-    """Run the node until `stopped` is set. `on_ready` is called when the worker polls. Call from the main thread."""
+def start(
+    home: NodeHome,
+    stopped: threading.Event,
+    on_ready: Callable[[], None],
+    desk_port: int | None = None,
+    on_desk: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Run the node until `stopped` is set. `on_ready` is called when the worker polls. Call from the main thread.
+
+    desk_port: where the desk listens on loopback (0: any free port, told to `on_desk`); None: no desk.
+    """
     port = free_port()
     secret = secrets.token_hex(32).encode()
     secret_file = home.folder / "superexec.secret"
@@ -64,14 +75,22 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
     connect = connect_http(home)
     worker = Worker(f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code)
     thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    desk = None
+    if desk_port is not None:
+        desk = threading.Thread(
+            target=serve_desk, args=(home, desk_port, stopped, on_desk), name="desk", daemon=True
+        )
     try:
         child.start()
         thread.start()
+        if desk is not None:
+            desk.start()
         on_ready()
         sweep = Every(SWEEP_SECONDS)
         while not stopped.wait(0.2):
             if sweep.is_due():
                 forget_stale(home)
+                remove_expired(home)
             if child.exit_code is not None:
                 stopped.wait(RESTART_SECONDS)
                 if not stopped.is_set():
@@ -83,6 +102,8 @@ def start(home: NodeHome, stopped: threading.Event, on_ready: Callable[[], None]
         child.stop()
         (home.folder / FLOWER_KEY_FILE).unlink(missing_ok=True)
         _wait_for(thread)
+        if desk is not None and desk.is_alive():
+            desk.join(1.0)
 
 
 def _wait_for(thread: threading.Thread) -> None:

@@ -10,10 +10,13 @@ from typing import Annotated
 
 import typer
 
+from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INTERRUPTED, make_app, out, print_json, problems, run_app
 from privacy.texts import text
+from server import evidence
 
 app = make_app(text("server.help"))
+app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]

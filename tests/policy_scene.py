@@ -18,7 +18,7 @@ from privacy.policy import (
     Titles,
 )
 
-METHODS = ("match", "segments")
+METHODS = ("matching", "kmeans")
 
 
 def titles(zh="目的", en="Purpose"):
@@ -129,9 +129,9 @@ def material(made=None, **changes):
         "k_min": 50,
         "key_bits": 2048,
         "flows": (
-            Flow("match", "coordinator", "align.sizes_and_overlap"),
-            Flow("segments", "label_holder", "kmeans.distance_differences"),
-            Flow("segments", "feature_holder", "kmeans.assignments"),
+            Flow("matching", "coordinator", "align.sizes_and_overlap"),
+            Flow("kmeans", "label_holder", "kmeans.distance_differences"),
+            Flow("kmeans", "feature_holder", "kmeans.assignments"),
             Flow("risk", "label_holder", "boosting.candidate_sums"),
         ),
         **changes,

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from clients.consents import kind_label
-from clients.consents.importing import import_consents
+from clients.consents.node import bring_in
 from clients.gate.abroad import AbroadCounter
 from clients.gate.policy import active_policy, catalog_of
 from clients.gate.table import TableRules, check_file
@@ -162,9 +162,7 @@ class Gate:
         """The rows and values that the job may see: the only way to the table. Raises `Denied`, `SchemaMismatch`."""
         spec, store = self._home.settings.table, self._store
         check_file(spec, self._catalog, self._refuse)
-        notices = {item.id for item in self._policy.notices}
-        known = notices.union(*(item.still_valid for item in self._policy.notices))
-        import_consents(store, spec, self._now(), known)
+        bring_in(self._home)
         # From here on: what changes while rows are read shows as a change afterwards.
         self._seen = store.version
         rules = TableRules(spec, self.terms, store, self._now(), self._refuse, self._job.security.k_min)

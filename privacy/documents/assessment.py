@@ -31,10 +31,10 @@ from privacy.reasons import Finding
 from privacy.texts import text
 
 LEAKAGES: Final = {
-    "match": ("match_lists", "match_absent", "match_sizes"),
-    "segments": ("segments_distance", "segments_rows"),
-    "risk": ("risk_roots", "risk_nested", "risk_nodes"),
-    "score": ("score_sides",),
+    "matching": ("match_lists", "match_absent", "match_sizes"),
+    "kmeans": ("segments_distance", "segments_rows"),
+    "secureboost": ("risk_roots", "risk_nested", "risk_nodes"),
+    "scoring": ("score_sides",),
     "": ("aggregates", "repetition", "traffic"),
 }
 """What is known to leak, by method, from docs/limitations.md; under "" what leaks in every job."""

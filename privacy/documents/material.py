@@ -11,8 +11,8 @@ from privacy.documents.page import Markup, Page, name, names
 from privacy.policy import Basis, Policy, Purpose, Recipient
 from privacy.texts import text
 
-METHODS: Final = ("match", "segments", "risk", "score")
-"""The kinds of processing that have a text (`federation.jobs.Stage`)."""
+METHODS: Final = ("matching", "kmeans", "secureboost", "scoring")
+"""The kinds of processing that have a text (`federation.jobs.Method`)."""
 COORDINATOR: Final = "coordinator"
 
 

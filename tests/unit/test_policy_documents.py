@@ -152,7 +152,7 @@ def test_the_form_of_consent_is_the_catalogues(consent, shown):
 
 
 def test_a_recipient_is_shown_what_it_gets_and_no_more():
-    made = policy(agreements=(agreement(methods=("match",), categories=()),))
+    made = policy(agreements=(agreement(methods=("matching",), categories=()),))
     shown = words(notice_of(material(made), PURPOSE, "en"))
     row = next(line for line in shown.splitlines() if "`shop`" in line)
     assert "segments" not in row.lower().replace("segments for marketing", "")
@@ -248,7 +248,11 @@ def test_every_text_of_the_documents_is_shown_somewhere(language, monkeypatch):
         SCENE.policy,
         *LACKING.values(),
         *(policy(without(basis=basis, basis_reference="Contract.")) for basis in Basis),
-        policy(without(necessity=titles("", ""), pipia=None, methods=("match", "risk", "score", "tally"))),
+        policy(
+            without(
+                necessity=titles("", ""), pipia=None, methods=("matching", "secureboost", "scoring", "tally")
+            )
+        ),
         policy(without(treatment=PurposeClass.CREDIT_RISK, automated_decision=True, human_route="Desk")),
         policy(without(minimum_age=10, minor_rules="minors-1", keep_unknown_age=True)),
         policy(without(recipients=(recipient("shop", Relation.JOINT, region="SG"),))),
@@ -292,7 +296,7 @@ def test_an_assessment_names_what_its_methods_leak_and_no_more():
     leakages = {
         item: catalogue("en")[f"documents.leakage.{item}"] for items in LEAKAGES.values() for item in items
     }
-    expected = {*LEAKAGES["match"], *LEAKAGES["segments"], *LEAKAGES[""]}
+    expected = {*LEAKAGES["matching"], *LEAKAGES["kmeans"], *LEAKAGES[""]}
     assert {item for item, leakage in leakages.items() if leakage in shown} == expected
     flows = catalogue("en")
     assert flows["disclosures.kmeans.distance_differences"] in shown

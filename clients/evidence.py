@@ -1,0 +1,39 @@
+"""What a node's audit bundle holds beside its log: the policy in force, and the evidence for the auditor's guideline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from federation.audit_log import AuditLog
+    from privacy.sealing import PublicIdentity
+
+
+def open_log(folder: Path) -> AuditLog:
+    """The audit log of a node's home."""
+    from clients.home import NodeHome
+
+    return NodeHome.open(folder).audit
+
+
+def documents(folder: Path) -> Mapping[str, bytes]:
+    """By file name: the policy as canonical JSON, and an item of evidence for each point that can be automated."""
+    from clients.gate.policy import active_policy, catalog_of
+    from clients.home import NodeHome
+    from privacy.audit_items import items_of
+    from privacy.policy import encode_policy
+
+    home = NodeHome.open(folder)
+    policy = active_policy(home)
+    items = items_of(list(home.audit.events()), policy, catalog_of(policy))
+    return {"policy.json": encode_policy(policy), **items}
+
+
+def keys(folder: Path) -> Mapping[str, PublicIdentity]:
+    """The public keys of everybody who may have cosigned, by name; none before the node has joined."""
+    from clients.home import NodeHome
+
+    home = NodeHome.open(folder)
+    return home.roster.identities(home.settings.name) if home.roster_file.exists() else {}
