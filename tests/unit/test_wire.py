@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from msgspec import Meta
 
 from federation import wire
 from federation.align import Matched, MatchingKey, TokenPart
@@ -35,17 +36,32 @@ SIMPLE = {
 }
 
 
+def limited(hint, meta):
+    """Values of a hint that its declared limits let through."""
+    if meta.pattern is not None:
+        return st.from_regex(meta.pattern)
+    if hint is int:
+        return st.integers(meta.ge, meta.le)
+    shortest, longest = meta.min_length or 0, meta.max_length
+    if hint is bytes:
+        return st.binary(min_size=shortest, max_size=longest)
+    if hint is str:
+        return st.text(min_size=shortest, max_size=min(longest, shortest + 20))
+    return st.lists(values_of(typing.get_args(hint)[0]), min_size=shortest, max_size=3).map(tuple)
+
+
 def values_of(hint):
     """Hypothesis values for one type hint of a message."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return limited(arguments[0], hint.__metadata__[0])
     if hint in SIMPLE or origin is np.ndarray:
         return SIMPLE.get(hint, ARRAYS)
     if origin is dict:
         return st.dictionaries(*map(values_of, arguments), max_size=3)
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
     if origin is tuple:
-        return st.tuples(*map(values_of, arguments))
+        endless = arguments[-1] is Ellipsis
+        return limited(hint, Meta(max_length=3)) if endless else st.tuples(*map(values_of, arguments))
     if origin in (typing.Union, UnionType):
         return st.one_of(*map(values_of, arguments))
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
@@ -54,7 +70,7 @@ def values_of(hint):
 
 
 def messages_of(kind):
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return st.builds(kind, **{name: values_of(hints[name]) for name in kind.__struct_fields__})
 
 
@@ -200,6 +216,38 @@ def test_an_unknown_message_refuses(data):
 )
 def test_missing_unknown_and_mistyped_fields_refuse(fields):
     refuses(packed("align.tokens/2", **({"part": 0} | fields)), hidden=["canary"])
+
+
+ATTESTED = {
+    "policy": "a" * 64,
+    "schema": "b" * 64,
+    "snapshot": "c" * 64,
+    "agreements": ["provide-1"],
+    "pipia": "pipia-1",
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy": ""},
+        {"policy": "A" * 64},
+        {"policy": "a" * 63},
+        {"policy": "a" * 64 + "\n"},
+        {"schema": "canary"},
+        {"snapshot": "c" * 65},
+        {"snapshot": "canary"},
+        {"agreements": [f"a{number}" for number in range(65)]},
+        {"agreements": ["canary of somebody"]},
+        {"agreements": ["13900000007" * 6]},
+        {"pipia": ""},
+        {"pipia": "the canary assessment"},
+    ],
+)
+def test_attestations_hold_digests_and_ids_and_nothing_else(changes):
+    for snapshot in ("", "c" * 64):
+        wire.decode(packed("session.attestation/1", **ATTESTED | {"snapshot": snapshot}))
+    refuses(packed("session.attestation/1", **ATTESTED | changes), hidden=["canary", "139"])
 
 
 def test_numbers_are_not_converted():
