@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.jobs import (
+    METHOD_OF_STAGE,
     Deadlines,
     Job,
     MatchPlan,
+    Method,
     PartyPlan,
     PartyRole,
     RiskPlan,
@@ -35,7 +37,7 @@ SHOP = PartyPlan(
 JOB = Job(
     name="autumn", purpose="credit_risk", parties=(BANK, SHOP), segments=SegmentsPlan(), risk=RiskPlan()
 )
-DIGEST = "8b24847b52f56259780816ea474f5a9175f97c8f12f80a3640a230ba816733bf"
+DIGEST = "cbfabdee92d6fd49eac561ec71b18f6e7b785da34bc80decca450a272ca1a690"
 """Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
 
 
@@ -77,7 +79,22 @@ def test_the_label_holder_comes_first_wherever_it_is_listed():
     ],
 )
 def test_stages_follow_the_plans(segments, risk, stages):
-    assert changed(JOB, segments=segments, risk=risk).stages == tuple(Stage(stage) for stage in stages)
+    job = changed(JOB, segments=segments, risk=risk)
+    assert job.stages == tuple(Stage(stage) for stage in stages)
+    named = {"match": "matching", "segments": "kmeans", "risk": "secureboost", "score": "scoring"}
+    assert job.methods == tuple(named[stage] for stage in stages)
+
+
+def test_every_stage_of_a_job_is_a_kind_of_processing():
+    """The witness stage is none: it concerns logs, and no subject."""
+    assert {*METHOD_OF_STAGE} == {*Stage} - {Stage.WITNESS}
+    assert {*METHOD_OF_STAGE.values()} == {*Method}
+
+
+def test_a_job_is_a_project_of_its_own_unless_it_names_one():
+    assert JOB.project_name == "autumn"
+    assert changed(JOB, project="lending").project_name == "lending"
+    refuses(decode_job, msgspec.msgpack.encode(changed(JOB, project="Lending to people")))
 
 
 def test_a_party_that_takes_no_part_has_no_plan():

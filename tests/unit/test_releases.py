@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from clients import releases
+from clients.gate.rows import NOT_CONSENT
 from clients.releases import EXCLUSION_REASONS, match_release, risk_release
 from clients.tables import FunnelStep
 from federation import insight
 from federation.roles import View
+from privacy.consent import CROSSBORDER, PROVIDE, SENSITIVE, Answer, ConsentKind, Need, funnel_step
 from privacy.errors import CohortTooSmall
 from privacy.identifiers import IdentifierReason
 
@@ -166,10 +168,17 @@ def test_nobody_and_few_look_the_same():
     assert dict(few.funnel)["identifier_missing"] is dict(few.funnel)["label_missing"] is None
 
 
-def test_the_reasons_are_those_of_the_tables():
-    assert {f"identifier_{reason.value}" for reason in IdentifierReason} <= set(EXCLUSION_REASONS)
-    assert {"duplicate", "under_age", "no_consent", "provision_withdrawn", "label_missing"} <= set(
-        EXCLUSION_REASONS
-    )
-    assert not {"rows_in_file", "eligible"} & set(EXCLUSION_REASONS)
-    assert len(EXCLUSION_REASONS) == 14
+def test_the_reasons_are_all_that_can_leave_a_row_out():
+    """A step without a text would stop a release with an error, and one that never comes would say "nobody"."""
+    scopes = {
+        ConsentKind.GENERAL: ("",),
+        ConsentKind.GUARDIAN: ("",),
+        ConsentKind.WRITTEN: (f"{SENSITIVE}financial_account",),
+        ConsentKind.SEPARATE: (PROVIDE, CROSSBORDER, f"{SENSITIVE}financial_account"),
+    }
+    assert set(scopes) == set(ConsentKind)
+    needs = [Need("credit_risk", kind, scope) for kind, found in scopes.items() for scope in found]
+    consents = {funnel_step(need, answer) for need in needs for answer in Answer if answer is not Answer.YES}
+    identifiers = {f"identifier_{reason.value}" for reason in IdentifierReason}
+    assert len(EXCLUSION_REASONS) == len(set(EXCLUSION_REASONS))
+    assert set(EXCLUSION_REASONS) == {*identifiers, *consents, *NOT_CONSENT, "duplicate", "label_missing"}
