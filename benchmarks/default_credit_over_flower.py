@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.over_flower import run_job, show
 
-EXAMPLE: Final = Path(__file__).parents[1] / "examples" / "default_credit" / "job.toml"
+EXAMPLE: Final = Path(__file__).resolve().parents[1] / "examples" / "default_credit" / "job.toml"
 TREES: Final = 64
 DEPTH: Final = 6
 MUST_REACH_SECONDS: Final = 489.0
@@ -53,11 +53,12 @@ def main(
 
 
 def job_of(data: Path, trees: int) -> dict[str, Any]:
-    """The example's job file with the published task's size and the data's place."""
+    """The example's job file with the published task's size, the data's place and the example's policies."""
     job = tomllib.loads(EXAMPLE.read_text("utf-8"))
     job["risk"] |= {"trees": trees, "depth": DEPTH}
     for entry in job["party"]:
         entry["table"]["path"] = str(data / Path(entry["table"]["path"]).name)
+        entry["policy"] = str(EXAMPLE.parent / entry["policy"])
     return job
 
 

@@ -84,7 +84,7 @@ def job_of(mode: str) -> dict[str, Any]:
     """The job file's content."""
     return {
         "name": "bench-match",
-        "purpose": "benchmark",
+        "purpose": "credit_benchmark",
         "match": {"mode": mode},
         "deadlines": {"step": STEP_SECONDS},
         "party": [

@@ -3,13 +3,19 @@
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from in_process import InProcessFederation
 from sklearn.model_selection import train_test_split
 
 from clients.compare import histogram_boosting
+from clients.gate.gate import Gate
+from clients.gate.rehearsal import activate_for_rehearsal
+from clients.tables import TableSpec
 from federation.binning import fit_bins
+from federation.jobfile import read_job_file
 from federation.metrics import auc
 from federation.trees import BoostingOptions, fit_trees
 
@@ -19,6 +25,7 @@ PLACES = [
     ROOT / "examples" / "default_credit" / "data",
     ROOT.parent / "shared" / "data",
 ]
+EXAMPLE = ROOT / "examples" / "default_credit" / "job.toml"
 GUEST, HOST = "default_credit_hetero_guest.csv", "default_credit_hetero_host.csv"
 DATA = next((place for place in PLACES if (place / GUEST).exists() and (place / HOST).exists()), None)
 
@@ -69,3 +76,22 @@ def test_without_privacy_options_the_trees_are_as_good_too(split) -> None:
         trees=20, depth=5, bins=32, learning_rate=0.3, k_min=1, node_bins=254, first_tree_local=False
     )
     assert our_auc(split, options) == pytest.approx(sklearn_auc(split, options), abs=0.002)
+
+
+def test_the_gate_gives_the_example_every_value_as_it_is(tmp_path) -> None:
+    """The policies of the example keep exact values, so that the figures above are those of the job."""
+    assert DATA is not None
+    found = read_job_file(EXAMPLE)
+    files = {"bank": DATA / GUEST, "partner": DATA / HOST}
+    tables = {
+        entry.name: msgspec.convert({**(entry.table or {}), "path": str(files[entry.name])}, TableSpec)
+        for entry in found.party
+    }
+    scene = InProcessFederation(tmp_path, tables)
+    fingerprint = scene.coordinator.identity.public.fingerprint
+    for entry in found.party:
+        home = scene.nodes[entry.name]
+        activate_for_rehearsal(home, EXAMPLE, fingerprint, Path(entry.policy or ""))
+        table = Gate(home, found.job, "look", is_preview=True).load(entry.risk_fields, with_label=False)
+        original = pd.read_csv(files[entry.name])[list(entry.risk_fields)].to_numpy(dtype=np.float64)
+        np.testing.assert_array_equal(table.values, original)
