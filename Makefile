@@ -9,7 +9,7 @@ ROWS ?= 1000000
 MODE ?= keyed
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames test check format docs lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,9 @@ bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator
 
 test: $(STAMP)  ## The whole test suite.
 	$(BIN)/python -m pytest
+
+scenarios: $(STAMP)  ## The acceptance scenarios alone: how many of them hold.
+	$(BIN)/python -m pytest tests/scenarios
 
 check: $(STAMP)  ## Style, types, layering.
 	$(BIN)/ruff check .

@@ -49,6 +49,8 @@ class ParallelDecryptor:
         self._key, self._workers = key, workers
         self._pool = key.mask_pool(workers)
         self._lists = 0
+        self.decrypted = 0
+        """Ciphertexts opened so far, for the log."""
         self._starting: threading.Thread | None = None
 
     def start_workers(self) -> ParallelDecryptor:
@@ -76,6 +78,7 @@ class ParallelDecryptor:
         return ciphertexts
 
     def decrypt(self, ciphertexts: list[mpz]) -> list[int]:
+        self.decrypted += len(ciphertexts)
         return self._key.decrypt(ciphertexts, self._workers)
 
     def close(self) -> None:
@@ -279,12 +282,20 @@ class StageContext:
 
     @cached_property
     def decryptor(self) -> ParallelDecryptor:
-        """The job's key as roles see it."""
+        """The job's key as roles see it. Raises `CohortTooSmall`: it opens nothing about fewer people than k_min."""
+        if len(self.kept.rows) < self.k_min:
+            raise CohortTooSmall("key_cohort_small", k_min=self.k_min)
         decryptor = ParallelDecryptor(self.key, self.local_workers)
         self._closing.callback(decryptor.close)
         if self.key.public.bits >= MINIMUM_KEY_BITS:  # a test's key is not worth a process
             decryptor.start_workers()
         return decryptor
+
+    @property
+    def decrypted(self) -> int:
+        """Ciphertexts that this party has opened in this session."""
+        decryptor = self.__dict__.get("decryptor")  # asking for it would make a key
+        return 0 if decryptor is None else decryptor.decrypted
 
     @cached_property
     def zeros(self) -> PooledZeros:

@@ -132,6 +132,7 @@ class PartySession:
         self._inbox = _Inbox(self._transport)
         self._number = 0
         self._name = ""
+        self._opened = 0
         self._done: list[str] = []
         self._void: set[int] = set()
         self._others = (*sorted(members - {COORDINATOR}), COORDINATOR)
@@ -323,6 +324,7 @@ class PartySession:
         releases = stage.finish()
         if not self._send([Outgoing(COORDINATOR, release) for release in releases], self._number):
             return
+        self._note_finished()
         traffic = self._endpoint.traffic.since(self._traffic_before)
         finished = control.StageFinished(
             stage=self._number,
@@ -336,6 +338,16 @@ class PartySession:
             self._stage = None
             if self._name != Stage.WITNESS:
                 self._done.append(self._name)
+
+    def _note_finished(self) -> None:
+        """The end of a stage, and what the key opened in it, for the log."""
+        if self._name == Stage.WITNESS:
+            return  # what is noted now would be after the checkpoint that is being signed
+        opened = self._context.decrypted - self._opened
+        if opened:
+            self._opened += opened
+            self._gate.note(EventType.KEY_DECRYPT, stage=self._name, numbers={"ciphertexts": opened})
+        self._gate.note(EventType.ROUND_AGGREGATED, stage=self._name)
 
     def _note_loading(self, done: int, total: int) -> None:
         self._note(Progress(done, total, "align.load"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 import msgspec
@@ -17,11 +18,12 @@ from clients.context import (
 from clients.releases import match_release, profile, risk_release, scores_alone, write_customers
 from federation import align, align_oprf, boosting, kmeans, scoring
 from federation.clusters import standardize
-from federation.jobs import MatchMode, Stage, encode_job
+from federation.jobs import MatchMode, Method, Stage, encode_job
 from federation.messages import Message
 from federation.roles import Role, View
 from federation.session import ClusterRelease
 from federation.witnessing import CheckpointExchange
+from privacy.audit import EventType
 
 
 class PartyStage(Protocol):
@@ -80,6 +82,8 @@ class MatchStage:
         context.kept.match(aligned.rows, aligned.subject_refs)
         context.keep("job", encode_job(context.job))
         context.keep("handle", context.kept.handle)
+        seen = {"matched": len(aligned.rows)} if len(aligned.rows) >= context.k_min else {}
+        context.gate.note(EventType.MATCH_RUN, numbers=seen)
         if len(context.job.stages) == 1 and len(aligned.rows):
             # Not yet: the label holder may still find that the coordinator has paired other rows.
             context.at_end(lambda: write_customers(context))
@@ -171,7 +175,10 @@ class RiskStage:
         model, context = self.role.result, self._context
         if model is not None:
             context.kept.model = model
-            context.keep("risk_model", model.to_bytes())
+            data = model.to_bytes()
+            context.keep("risk_model", data)
+            digests = {"model": hashlib.sha256(data).hexdigest()}
+            context.gate.note(EventType.MODEL_REGISTERED, artefact=Method.SECUREBOOST.value, digests=digests)
             context.keep("train_rows", context.kept.train_rows.tobytes())
         return []
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+import unicodedata
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -61,13 +62,23 @@ class Consent(StrEnum):
 Minimise = Literal["none", "quantiles", "age_band", "year", "first_digit"]
 Number = Annotated[int, Meta(ge=0, le=1000)]
 
+_NUMBERS: Final[dict[str, int]] = {"quantiles": _BUCKETS, "age_band": _AGE_BAND_YEARS}
+"""What is meant where no number is given."""
+_MINIMISING: Final[dict[str, Minimise]] = {
+    "bucket": "quantiles",
+    "age_band": "age_band",
+    "year": "year",
+    "first_digit": "first_digit",
+}
+"""How a treatment in `catalog.toml` names what it does to values."""
+
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A record whose unknown keys are refused."""
 
 
 class Treatment(_Closed, frozen=True):
-    """How a field may be used for one purpose. number: buckets, or years of a band."""
+    """How a field may be used for one purpose. number: buckets, or years of a band (0: one)."""
 
     action: Action
     consent: Consent = Consent.NONE
@@ -76,7 +87,10 @@ class Treatment(_Closed, frozen=True):
 
 
 class FieldClass(_Closed, frozen=True):
-    """One class of fields. retention_days: of derived copies; price_prohibited: never in a price, rate or limit (24)."""
+    """One class of fields.
+
+    retention_days: of derived copies. price_prohibited: never in a price, a rate or a limit (24).
+    """
 
     key: str
     category: str
@@ -102,6 +116,11 @@ class FieldClass(_Closed, frozen=True):
     def level(self) -> int:
         """The JR/T 0197 level."""
         return _LEVELS[self.jrt_class]
+
+    @property
+    def is_prohibited(self) -> bool:
+        """Whether no class of purposes may use it."""
+        return all(item.action is Action.PROHIBITED for item in self.treatments.values())
 
     def treatment(self, purpose_class: str) -> Treatment:
         """How it may be used for a class of purposes (`privacy.policy.PurposeClass`)."""
@@ -170,24 +189,33 @@ class Catalog:
         return self._classes.get(key)
 
     def classify(self, column: str) -> FieldClass | None:
-        """The class that a column's name tells, or None: exact aliases first, then patterns."""
+        """The class that a column's name tells, or None.
+
+        An exact alias decides; else, of the patterns that fit, one of a prohibited class, else the longest.
+        """
         name = _plain(column)
-        for exact in (True, False):
-            for item in self._classes.values():
-                if any(_matches(name, alias, exact) for alias in item.aliases):
-                    return item
-        return None
+        fitting = []
+        for item in self._classes.values():
+            if name in item.aliases:
+                return item
+            lengths = [len(alias) for alias in item.aliases if "*" in alias and fnmatchcase(name, alias)]
+            if lengths:
+                fitting.append((item.is_prohibited, max(lengths), item))
+        return max(fitting, key=lambda fit: fit[:2])[2] if fitting else None
 
     def of_column(self, column: str, declared: str) -> FieldClass | None:
         """The class of a column: this deployment's override, the declared class, or what the name tells.
 
-        A name that tells of credentials cannot be declared away.
+        A name that tells of credentials is never outweighed; one that tells of something else prohibited, only by an
+        override, which gives its reason.
         """
         named = self.classify(column)
         if named is not None and named.is_c3:
             return named
         if column in self._overrides:
             return self._overrides[column]
+        if named is not None and named.is_prohibited:
+            return named
         return self._classes.get(declared) if declared else named
 
     def with_overrides(self, overrides: tuple[Override, ...]) -> Catalog:
@@ -198,7 +226,7 @@ class Catalog:
         """
         found = dict(self._overrides)
         for override in overrides:
-            base = self.of_column(override.field, override.kind)
+            base = self._base_of(override)
             if base is None:
                 raise ConfigInvalid(
                     "catalog_override_unknown", column=override.field, kind=override.kind or "-"
@@ -209,22 +237,33 @@ class Catalog:
             found[override.field] = msgspec.structs.replace(base, treatments=treatments)
         return Catalog(self._classes, found)
 
+    def _base_of(self, override: Override) -> FieldClass | None:
+        """What an override changes: the class that it names, unless the column's name tells of credentials."""
+        current = self.of_column(override.field, "")
+        if not override.kind or (current is not None and current.is_c3):
+            return current
+        return self._classes.get(override.kind)
+
 
 def _changed(item: Treatment, override: Override) -> Treatment:
+    """A new action brings its own coarseness, a new coarseness its own number, unless the override gives them."""
     changes: dict[str, Any] = {
         name: value
         for name in ("action", "minimise", "number", "consent")
         if (value := getattr(override, name)) is not None
     }
+    if override.action is Action.USE:
+        changes.setdefault("minimise", "none")
+    elif override.action is Action.BUCKET and item.minimise == "none":
+        changes.setdefault("minimise", "quantiles")
+    minimise = changes.get("minimise", item.minimise)
+    number = changes.get("number", item.number if minimise == item.minimise else 0)
+    changes["number"] = number or _NUMBERS.get(minimise, 0)
     return msgspec.structs.replace(item, **changes)
 
 
 def _plain(column: str) -> str:
-    return re.sub(r"\W+", "_", column.strip().casefold()).strip("_")
-
-
-def _matches(name: str, alias: str, exact: bool) -> bool:
-    return name == alias if exact else "*" in alias and fnmatchcase(name, alias)
+    return re.sub(r"\W+", "_", unicodedata.normalize("NFKC", column).strip().casefold()).strip("_")
 
 
 @cache
@@ -259,17 +298,8 @@ def parse_treatment(text: str) -> Treatment:
     if parts is None:
         raise ValueError(text)
     what, consent = parts["what"], Consent(parts["consent"] or "none")
-    number = int(parts["number"] or 0)
-    if what == "bucket":
-        return Treatment(
-            action=Action.BUCKET, consent=consent, minimise="quantiles", number=number or _BUCKETS
-        )
-    if what == "age_band":
-        return Treatment(
-            action=Action.BUCKET, consent=consent, minimise="age_band", number=number or _AGE_BAND_YEARS
-        )
-    if what == "year":
-        return Treatment(action=Action.BUCKET, consent=consent, minimise="year")
-    if what == "first_digit":
-        return Treatment(action=Action.BUCKET, consent=consent, minimise="first_digit")
-    return Treatment(action=Action(what), consent=consent)
+    minimise: Minimise | None = _MINIMISING.get(what)
+    if minimise is None:
+        return Treatment(action=Action(what), consent=consent)
+    number = int(parts["number"] or 0) or _NUMBERS.get(minimise, 0)
+    return Treatment(action=Action.BUCKET, consent=consent, minimise=minimise, number=number)

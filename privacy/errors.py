@@ -83,9 +83,15 @@ class EventInvalid(InputError):
 
 
 class Refused(SilhouetteError):
-    """A rule forbids it."""
+    """A rule forbids it. reason: its code for auditors and officers, where there is one."""
 
     code = "refused"
+    reason: ClassVar[Reason | None] = None
+
+    def render(self, language: str | None = None) -> str:
+        """The message in one language, after the reason's code."""
+        message = super().render(language)
+        return message if self.reason is None else f"{self.reason.value}: {message}"
 
 
 def is_refusal(code: str) -> bool:
@@ -117,12 +123,14 @@ class StaleSnapshot(Refused):
     """A message rests on consents that have changed since (R-CONSENT-STALE-SNAPSHOT)."""
 
     code = "stale_snapshot"
+    reason = Reason.CONSENT_STALE_SNAPSHOT
 
 
 class CohortTooSmall(Refused):
     """Fewer subjects than `k_min` would be exposed."""
 
     code = "cohort_too_small"
+    reason = Reason.COHORT_TOO_SMALL
 
 
 class CodeNotApproved(Refused):
@@ -147,7 +155,7 @@ class LogUnavailable(Refused):
     """The audit log cannot be written: without it nothing is processed."""
 
     code = "log_unavailable"
-    reason: ClassVar[Reason] = Reason.LOG_UNAVAILABLE
+    reason = Reason.LOG_UNAVAILABLE
 
 
 class ProtocolError(SilhouetteError):

@@ -16,6 +16,11 @@ from privacy.catalog import Treatment
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 NO_CHANGE: Final = "none"
 
+_FIRST_MONTH: Final = 100_000
+_FIRST_DAY: Final = 10_000_000
+"""From these on, a number that stands for a date is YYYYMM or YYYYMMDD."""
+_LAST_YEAR: Final = 9_999
+
 
 @dataclass(frozen=True, slots=True)
 class Minimised:
@@ -29,7 +34,7 @@ class Minimised:
 def minimise(values: Floats, treatment: Treatment, smallest: int) -> Minimised:
     """The values by the treatment. smallest: rows that every bucket of quantiles has at least (k_min).
 
-    Few rows (under `smallest`) become one bucket: their mean.
+    Few rows (under `smallest`) become one bucket: their mean. Doing it twice changes nothing.
     """
     match treatment.minimise:
         case "quantiles":
@@ -38,7 +43,7 @@ def minimise(values: Floats, treatment: Treatment, smallest: int) -> Minimised:
             half = treatment.number / 2
             return _rounded(np.floor(values / treatment.number) * treatment.number + half, "age_band")
         case "year":
-            return _rounded(np.floor(values), "year")
+            return _rounded(_years(values, max(treatment.number, 1)), "year")
         case "first_digit":
             scale = 10.0 ** np.floor(np.log10(np.maximum(np.abs(values), 1.0)))
             return _rounded(np.trunc(values / scale), "first_digit")
@@ -47,6 +52,18 @@ def minimise(values: Floats, treatment: Treatment, smallest: int) -> Minimised:
 
 def _rounded(values: Floats, kind: str) -> Minimised:
     return Minimised(values, kind, len(np.unique(values[np.isfinite(values)])))
+
+
+def _years(values: Floats, band: int) -> Floats:
+    """The middle year of the band of calendar years: of years, months (YYYYMM) or days (YYYYMMDD), NaN for others."""
+    years = np.select(
+        [values < 1, values < _FIRST_MONTH, values < _FIRST_DAY, values < 10 * _FIRST_DAY],
+        [np.nan, np.floor(values), np.floor(values / 100), np.floor(values / 10_000)],
+        np.nan,
+    )
+    years[years > _LAST_YEAR] = np.nan
+    result: Floats = np.floor(years / band) * band + (band - 1) / 2
+    return result
 
 
 def quantile_buckets(values: Floats, buckets: int, smallest: int) -> Minimised:
@@ -59,14 +76,18 @@ def quantile_buckets(values: Floats, buckets: int, smallest: int) -> Minimised:
     known = values[present]
     if not len(known):
         return Minimised(values.copy(), "quantiles")
-    shares = np.arange(1, buckets) / buckets
-    places = np.minimum((shares * len(known)).astype(np.int64), len(known) - 1)
-    edges = np.unique(np.partition(known, np.unique(places))[places]) if len(places) else known[:0]
+    places = np.arange(1, buckets) * len(known) // buckets
+    ordered = np.partition(known, np.unique(np.append(places, 0)))
+    edges = np.unique(ordered[places])
     codes = np.searchsorted(edges, known, side="right")
-    counts = np.bincount(codes, minlength=len(edges) + 1)
-    codes = _joined(counts, smallest)[codes]
-    sizes = np.bincount(codes)
-    means = np.bincount(codes, weights=known) / np.maximum(sizes, 1)
+    joined = _joined(np.bincount(codes, minlength=len(edges) + 1), smallest)
+    _, firsts = np.unique(joined, return_index=True)
+    # Means are taken from each bucket's lower edge: equal values then have exactly themselves as their mean.
+    anchors = np.append(ordered[0], edges)[firsts]
+    codes = joined[codes]
+    sizes = np.bincount(codes, minlength=len(firsts))
+    above = np.bincount(codes, weights=known - anchors[codes], minlength=len(firsts))
+    means = anchors + above / np.maximum(sizes, 1)
     result = values.copy()
     result[present] = means[codes]
     return Minimised(result, "quantiles", int((sizes > 0).sum()))

@@ -31,7 +31,7 @@ from federation.messages import COORDINATOR
 from federation.roster import Enrolment, from_json
 from federation.session import Offer
 from federation.transport import SessionClosed, Transport
-from privacy.errors import StaleSnapshot
+from privacy.errors import SilhouetteError, StaleSnapshot
 from server.home import CoordinatorHome
 from server.invitation import FlowerInvitation
 from server.records import JobRecord, Outcome
@@ -79,9 +79,11 @@ class LocalGrid(Grid):
         node = message.metadata.dst_node_id
         try:
             return self._apps[node](message, Context(1, node, {}, RecordDict(), {}))
-        except Exception as error:  # as Flower's own client process answers
+        except Exception as error:  # as a node's worker answers
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
-            return Message(Error(code=code, reason=str(error)), reply_to=message)
+            ours = isinstance(error, SilhouetteError)
+            reason = error.for_others().render() if ours else type(error).__name__
+            return Message(Error(code=code, reason=reason), reply_to=message)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         ids = []

@@ -132,7 +132,7 @@ def material(made=None, **changes):
             Flow("matching", "coordinator", "align.sizes_and_overlap"),
             Flow("kmeans", "label_holder", "kmeans.distance_differences"),
             Flow("kmeans", "feature_holder", "kmeans.assignments"),
-            Flow("risk", "label_holder", "boosting.candidate_sums"),
+            Flow("secureboost", "label_holder", "boosting.candidate_sums"),
         ),
         **changes,
     }
