@@ -1,4 +1,4 @@
-"""What a node's audit bundle holds beside its log: the policy in force, and the evidence for the auditor's guideline."""
+"""What a node's audit bundle holds beside its log: the policy in force, and evidence for the auditor's guideline."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def open_log(folder: Path) -> AuditLog:
 
 def documents(folder: Path) -> Mapping[str, bytes]:
     """By file name: the policy as canonical JSON, and an item of evidence for each point that can be automated."""
+    from privacy.audit_items import items_of
+
     from clients.gate.policy import active_policy, catalog_of
     from clients.home import NodeHome
-    from privacy.audit_items import items_of
     from privacy.policy import encode_policy
 
     home = NodeHome.open(folder)

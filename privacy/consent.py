@@ -6,6 +6,7 @@ list of `Need`s; a row may be processed when the latest word on every need is a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Final, NamedTuple
@@ -117,3 +118,32 @@ def funnel_step(need: Need, answer: Answer) -> str:
         Reason.SEPARATE_CONSENT_SENSITIVE: "sensitive_consent",
     }[reason_of(need, Answer.NEVER)]
     return f"no_{about}" if answer is Answer.NEVER else f"{about}_{answer.name.lower()}"
+
+
+_NEEDS: Final = (
+    Need(""),
+    Need("", ConsentKind.WRITTEN, SENSITIVE),
+    Need("", ConsentKind.GUARDIAN),
+    Need("", ConsentKind.SEPARATE, PROVIDE),
+    Need("", ConsentKind.SEPARATE, CROSSBORDER),
+    Need("", ConsentKind.SEPARATE, SENSITIVE),
+)
+"""One need of every sort."""
+NOT_CONSENT: Final[Mapping[str, Reason]] = {
+    "under_age": Reason.GUARDIAN_CONSENT_MISSING,
+    "minor": Reason.FIELD_PROHIBITED,
+    "age_unknown": Reason.AGE_UNKNOWN,
+    "restricted": Reason.RESTRICTED_STATE,
+    "retention_expired": Reason.RETENTION_EXPIRED,
+}
+"""The reason behind each step of a table's funnel that is no consent's."""
+STEP_REASONS: Final[Mapping[str, Reason]] = {
+    **NOT_CONSENT,
+    **{
+        funnel_step(need, answer): reason_of(need, answer)
+        for need in _NEEDS
+        for answer in Answer
+        if answer is not Answer.YES
+    },
+}
+"""The reason behind every step of a table's funnel at the gate; other steps concern the quality of the file."""

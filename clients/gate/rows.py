@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -13,30 +12,11 @@ from clients.consents import ConsentStore
 from clients.tables.columns import Mask, is_unknown_age
 from clients.tables.specs import TableSpec
 from clients.tables.subjects import Funnel, ages_of
-from privacy.consent import Answer, ConsentKind, Need, funnel_step, reason_of
+from privacy.consent import Answer, ConsentKind, Need, funnel_step
 from privacy.decision import CHILD_AGE, Terms
 from privacy.joining import Tokens
-from privacy.reasons import Reason
 
-NOT_CONSENT: Final[Mapping[str, Reason]] = {
-    "under_age": Reason.GUARDIAN_CONSENT_MISSING,
-    "minor": Reason.FIELD_PROHIBITED,
-    "age_unknown": Reason.AGE_UNKNOWN,
-    "restricted": Reason.RESTRICTED_STATE,
-    "retention_expired": Reason.RETENTION_EXPIRED,
-}
-"""The reason behind each step of a funnel that is no consent's."""
 _WORST_FIRST: Final = (Answer.WITHDRAWN, Answer.EXPIRED, Answer.STALE, Answer.NEVER)
-
-
-def reasons_by_step(terms: Terms) -> dict[str, Reason]:
-    """The reason behind every step that may exclude a row under these terms."""
-    needs = [*terms.needs, *(need for found in terms.field_needs.values() for need in found)]
-    needs.append(guardian_need(terms))
-    return {
-        **NOT_CONSENT,
-        **{funnel_step(need, answer): reason_of(need, answer) for need in needs for answer in _WORST_FIRST},
-    }
 
 
 def guardian_need(terms: Terms) -> Need:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clients.consents import ConsentStore, kind_label
-from clients.gate.rows import RowRules, reasons_by_step
+from clients.gate.rows import RowRules
 from clients.tables import CustomerTable, FunnelStep, TableSpec
 from clients.tables.columns import FieldValues, Floats, as_cells, as_numbers
 from clients.tables.files import as_arrow, read_columns
@@ -18,6 +18,7 @@ from clients.tables.problems import refuse
 from clients.tables.subjects import Funnel
 from privacy import scanner
 from privacy.catalog import Catalog
+from privacy.consent import STEP_REASONS
 from privacy.decision import Terms
 from privacy.identifiers import Identifiers
 from privacy.joining import Tokens
@@ -72,7 +73,6 @@ class TableRules:
         self._spec, self._terms, self._store = spec, terms, store
         self._refuse, self._smallest = refuse_with, smallest
         self._rows = RowRules(spec, terms, store, now)
-        self._steps = reasons_by_step(terms)
         self._found: list[Finding] = []
         self._dropped: set[str] = set()
 
@@ -88,7 +88,7 @@ class TableRules:
                 self._exclude_for_field(name, tokens, funnel)
         if not funnel.remaining.any():
             steps = funnel.excluded[before:]
-            self._refuse(Findings.of(Finding(self._steps[step.reason]) for step in steps if step.rows))
+            self._refuse(Findings.of(Finding(STEP_REASONS[step.reason]) for step in steps if step.rows))
 
     def _exclude_for_field(self, name: str, tokens: Tokens, funnel: Funnel) -> None:
         """Sensitive columns: rows leave, or the column does, as the purpose says (28, 29)."""
@@ -98,7 +98,7 @@ class TableRules:
             if lacking:
                 self._dropped.add(name)
         elif funnel.remaining.any() and not (funnel.remaining & ~everybody).any():
-            self._refuse(Findings.of(Finding(self._steps[step], name) for step, _ in lacking))
+            self._refuse(Findings.of(Finding(STEP_REASONS[step], name) for step, _ in lacking))
         else:
             for step, rows in lacking:
                 funnel.exclude(step, rows)
@@ -131,6 +131,6 @@ class TableRules:
     def codes(self, funnel: Sequence[FunnelStep]) -> tuple[str, ...]:
         """The reasons for which rows were left out."""
         codes = (
-            self._steps[step.reason].value for step in funnel if step.rows and step.reason in self._steps
+            STEP_REASONS[step.reason].value for step in funnel if step.rows and step.reason in STEP_REASONS
         )
         return tuple(dict.fromkeys(codes))

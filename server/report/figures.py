@@ -21,6 +21,7 @@ from federation.jobs import Job, MatchMode, PartyRole, Stage
 from federation.messages import COORDINATOR
 from federation.roles import Disclosure, Disclosures
 from federation.session import ClusterRelease, MatchRelease, RiskRelease
+from privacy.consent import STEP_REASONS
 
 PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
     Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
@@ -123,7 +124,9 @@ def _match(job: Job, releases: Releases) -> dict[str, Any]:
             "funnel": [[reason, rows] for reason, rows in release.get("funnel", ())],
         }
     plan: dict[str, Any] = msgspec.to_builtins(job.match)
-    return {"matched": parties[job.roles.label_holder]["matched"], "parties": parties, **plan}
+    codes = {step: reason.value for step, reason in STEP_REASONS.items()}
+    matched = parties[job.roles.label_holder]["matched"]
+    return {"matched": matched, "parties": parties, "codes": codes, **plan}
 
 
 def _segments(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from privacy.consent import STEP_REASONS
+from privacy.reasons import ARTICLES
 from privacy.texts import catalogue, current_language, text
 
 ABSENT: Final = "–"
@@ -28,7 +30,14 @@ class Wording:
         return catalogue(self.language).get(key, fallback)
 
     def reason(self, reason: str) -> str:
-        return self.label(f"tables.funnel.{reason}", reason)
+        """Why rows were left out; with the code and the article where it is the gate that demands it."""
+        label = self.label(f"tables.funnel.{reason}", reason)
+        code = STEP_REASONS.get(reason)
+        return (
+            label
+            if code is None
+            else self("match.reason", label=label, code=code.value, article=ARTICLES[code])
+        )
 
     def role(self, role: str) -> str:
         return self.label(f"report.role.{role}", role)

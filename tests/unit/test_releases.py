@@ -9,12 +9,20 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from clients import releases
-from clients.gate.rows import NOT_CONSENT
 from clients.releases import EXCLUSION_REASONS, match_release, risk_release
 from clients.tables import FunnelStep
 from federation import insight
 from federation.roles import View
-from privacy.consent import CROSSBORDER, PROVIDE, SENSITIVE, Answer, ConsentKind, Need, funnel_step
+from privacy.consent import (
+    CROSSBORDER,
+    NOT_CONSENT,
+    PROVIDE,
+    SENSITIVE,
+    Answer,
+    ConsentKind,
+    Need,
+    funnel_step,
+)
 from privacy.errors import CohortTooSmall
 from privacy.identifiers import IdentifierReason
 
