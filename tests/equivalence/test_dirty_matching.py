@@ -6,7 +6,8 @@ import pytest
 from dirty_tables import PHONE_PREFIX, clean_ids, dirty_party, expected
 from matching_parties import plan, roles_of
 
-from clients.tables import TableSpec, load
+from clients.tables import TableSpec
+from clients.tables.loading import load
 from federation import align_oprf
 from federation.jobs import MatchMode
 from federation.roles import Parties, Rehearsal

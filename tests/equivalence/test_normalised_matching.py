@@ -8,7 +8,8 @@ import pytest
 from dirty_tables import PHONE_PREFIX, clean_ids, dirty_party, expected
 from spelled import texts_of
 
-from clients.tables import TableSpec, load
+from clients.tables import TableSpec
+from clients.tables.loading import load
 from privacy.identifiers import IdentifierKind
 
 SUBJECTS, ROWS, PARTIES = 150_000, 100_000, 3

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from clients.cli import app
 from clients.sample import make_world
-from clients.tables import ConsentSpec, TableSpec, load, validate
+from clients.tables import ConsentSpec, TableSpec, validate
+from clients.tables.loading import load
 from privacy.digests import IdFormat, hash_identifiers
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spelled import texts_of
 
-from clients.tables import ConsentSpec, FieldSpec, TableSpec, load, validate
+from clients.tables import ConsentSpec, FieldSpec, TableSpec, validate
+from clients.tables.loading import load
 from clients.tables import files as files_module
 from clients.tables.joins import latest_of, repeated
 from privacy.identifiers import IdentifierKind
