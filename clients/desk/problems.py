@@ -37,8 +37,8 @@ _ARTICLES: Final = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"kind": "type"}):
-    """RFC 9457. code: stable; article: what demands it, where a law does; field: of the request, as a JSON path."""
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457, of type about:blank. code: stable; article: what demands it; field: of the request, as a JSON path."""
 
     status: int
     code: str
@@ -46,7 +46,6 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"kind": "
     remedy: str
     article: str = ""
     field: str = ""
-    kind: str = "about:blank"
 
 
 class DeskError(Exception):

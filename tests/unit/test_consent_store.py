@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from clients.consents import ConsentStore, Source
 from clients.consents.rows import as_bytes
+from clients.consents.store import ConsentStore
+from clients.consents.tables import Source
 from clients.vault import Vault
 from privacy.consent import Answer, ConsentKind, Need, Statement
 from privacy.errors import ConfigInvalid, DeadlinePassed
@@ -322,5 +323,7 @@ def test_people_are_counted_once_and_only_while_a_yes_holds(store):
     assert store.people(NOW, Need("a")) == 2
     assert store.people(NOW, Need("a"), ("n2",)) == 0
     assert store.people(NOW, Need("c")) == 0
+    assert store.known(store.tokens(LABEL, ids(1, 2, 9))).tolist() == [True, True, False]
     store.forget(store.tokens(LABEL, ids(1)))
     assert store.people(NOW) == 1
+    assert store.known(store.tokens(LABEL, ids(1, 2))).tolist() == [False, True]
