@@ -6,6 +6,7 @@ Homes, vaults, policies, consent stores, relay, driver and party sessions are th
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ import pandas as pd
 from gate_scene import policy_for
 from in_process import InProcessFederation
 
-from clients.consents import Source
 from clients.consents.node import changes_of
+from clients.consents.tables import Source
+from clients.gate.gate import Gate, utc_now
 from clients.gate.policy import activate
 from clients.home import NodeHome
 from clients.sample.dirt import PHONE_PREFIX, resident_ids
@@ -99,8 +101,14 @@ class World:
         self.consents: dict[str, list[dict[str, str]]] = {party: [] for party in parties}
         self.logs: list[str] = []
         self.outcomes: list[Outcome] = []
+        self.clocks: dict[str, Callable[[], datetime]] = {}
+        """The present of some parties' gates, where it is another."""
         self._runs = 0
         monkeypatch.setattr("server.rounds.WATCH_SECONDS", 0.05)
+        monkeypatch.setattr("clients.session.Gate", self._gate)
+
+    def _gate(self, home: NodeHome, job: Job, session: str) -> Gate:
+        return Gate(home, job, session, self.clocks.get(home.settings.name, utc_now))
 
     # --- before anything is written
 
@@ -274,6 +282,12 @@ class World:
         ]
         everything = b"\n".join(places)
         return [needle for needle in self.needles() if needle in everything]
+
+
+def funnel_of(outcome: Outcome, party: str) -> dict[str, int]:
+    """How a party's table shrank to the matched rows."""
+    released = outcome.result["releases"][party]["session.match_release/1"]
+    return {name: released[name] for name in ("rows", "eligible", "matched")}
 
 
 def refused(world: World, outcome: Outcome, party: str, *codes: str) -> Event:
