@@ -120,10 +120,10 @@ def load(
             rules.inspect(name, checked[name], column)
     if is_counted and not len(rows):
         problems.append(_nobody(spec.path, purpose, funnel))
+    if rules is not None:
+        rules.confirm()  # what may not be there at all is more than what cannot be used
     refuse(spec.path, problems)
     own = np.empty(0, "S1") if found is None else found.identifiers[rows]
-    if rules is not None:
-        rules.confirm()
     minimised = {
         name: column.values if rules is None else rules.minimise(name, column.values)
         for name, column in columns.items()
