@@ -118,6 +118,8 @@ class Artefacts:
     def __init__(self) -> None:
         self.n_segments = 0
         self.model: Any = None
+        self.training: tuple[Any, Integers] | None = None
+        """The role that trains, and `places` when it began: what goes on when rows leave meanwhile."""
         self.match(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.uint8))
 
     def match(self, rows: Integers, subject_refs: np.ndarray[Any, Any]) -> None:
@@ -131,6 +133,11 @@ class Artefacts:
     def rows(self) -> Integers:
         """(n,) own row per aligned row."""
         return self._rows[self._stays]
+
+    @property
+    def places(self) -> Integers:
+        """(n,) first place of every aligned row."""
+        return np.flatnonzero(self._stays)
 
     @property
     def handle(self) -> bytes:

@@ -148,9 +148,14 @@ class RiskStage:
         self._context = context
         job, options = context.job, boosting_options(context.job)
         view = context.aligned(context.plan.risk_fields)
+        stopped, places = context.kept.training or (None, context.kept.places)
         if context.is_label_holder:
             label = context.aligned_label()
-            context.kept.train_rows, _ = split_rows(risk_plan(job), context.kept.rows, label)
+            before = None
+            if isinstance(stopped, boosting.LabelHolder):
+                before = stopped.carry_on(np.isin(places, context.kept.places))
+            else:
+                context.kept.train_rows, _ = split_rows(risk_plan(job), context.kept.rows, label)
             self.role = boosting.LabelHolder(
                 job.roles,
                 view,
@@ -159,6 +164,7 @@ class RiskStage:
                 options,
                 decryptor=context.decryptor.expect(options.trees - options.first_tree_local),
                 public_key=context.key.public,
+                before=before,
             )
         else:
             self.role = boosting.FeatureHolder(
@@ -169,12 +175,14 @@ class RiskStage:
                 alpha_keys=job.alpha_keys,
                 workers=context.workers,
                 zeros=context.zeros,
+                before=stopped if isinstance(stopped, boosting.FeatureHolder) else None,
             )
+        context.kept.training = self.role, context.kept.places
 
     def finish(self) -> list[Message]:
         model, context = self.role.result, self._context
         if model is not None:
-            context.kept.model = model
+            context.kept.model, context.kept.training = model, None
             data = model.to_bytes()
             context.keep("risk_model", data)
             digests = {"model": hashlib.sha256(data).hexdigest()}

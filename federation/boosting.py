@@ -7,6 +7,8 @@ Rounds. Per tree L sends every F one ciphertext per training row, holding (g, h)
     make there, the encrypted sums of g and h on its left, packed, re-randomised and *in random order*; L
     decrypts, compares with its own splits, and names the number that won; F keeps feature and threshold under
     a random split number and answers which rows go left. The last level asks nothing: leaves stay at L.
+    When rows leave in the middle (a consent was withdrawn), the tree that grows is lost; a new pair of roles goes on
+    from the finished trees with the rows that stay.
 What each party learns. L: per node, the sums of g and h left of a partner's candidate splits, without knowing
     feature, threshold or order, each over at least `min_child_rows` rows, two of one feature differing by at
     least `k_min` rows of that node; and the side of every training row at the splits that won. F: which rows
@@ -41,7 +43,7 @@ from typing import Any
 
 import numpy as np
 
-from federation.binning import Bools, Codes, Integers, Split, fit_bins
+from federation.binning import Binning, Bools, Codes, Integers, Split, fit_bins
 from federation.boosting_messages import (
     DISCLOSES,
     MESSAGES,
@@ -85,6 +87,7 @@ __all__ = [
     "FeatureHolderModel",
     "LabelHolder",
     "LabelHolderModel",
+    "Unfinished",
 ]
 
 
@@ -97,6 +100,23 @@ class _Choice:
     split: Split | None = None
     tied: tuple[int, ...] = ()
     sums: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The trees that stand when some rows have to leave in the middle of training (`LabelHolder.carry_on`).
+
+    scores: per training row that stays, as the trees so far give them. Trees that saw the rows that left stay as they
+    are (PIPL 15: what was done before a withdrawal remains valid); no later one sees them.
+    """
+
+    model_id: bytes
+    binning: Binning
+    base_score: float
+    trees: tuple[Tree, ...]
+    splits: tuple[Split, ...]
+    partner_splits: dict[str, set[int]]
+    scores: Floats
 
 
 class LabelHolder:
@@ -112,8 +132,11 @@ class LabelHolder:
         *,
         decryptor: Decryptor,
         public_key: PublicKey,
+        before: Unfinished | None = None,
     ) -> None:
         """view: L's fields for all aligned rows; label: 0 or 1 per aligned row; train_rows: increasing.
+
+        before: the trees to go on from, of a role with the same partners whose other training rows have left.
 
         Raises `ConfigInvalid` when these do not fit each other or a label is not 0 or 1, and
         `PackingOverflow` when the key is too small for the number of rows.
@@ -129,14 +152,26 @@ class LabelHolder:
         self._in_training = np.zeros(len(view), dtype=np.bool_)
         self._in_training[rows] = True
         self._labels = np.asarray(label)[rows].astype(np.float64)
-        self._binning = fit_bins(view.fields, view.values[rows], options.bins)
+        if before is None:
+            base_score = base_score_of(self._labels)
+            before = Unfinished(
+                model_id=secrets.token_bytes(MODEL_ID_BYTES),
+                binning=fit_bins(view.fields, view.values[rows], options.bins),
+                base_score=base_score,
+                trees=(),
+                splits=(),
+                partner_splits={name: set() for name in parties.feature_holders},
+                scores=np.full(len(rows), base_score),
+            )
+        if len(before.scores) != len(rows):
+            raise ConfigInvalid("boosting_rows")
+        self._model_id, self._binning, self._base_score = before.model_id, before.binning, before.base_score
         self._codes: Codes = self._binning.transform(view.values[rows])
-        self._model_id = secrets.token_bytes(MODEL_ID_BYTES)
-        self._base_score = base_score_of(self._labels)
-        self._scores: Floats = np.full(len(rows), self._base_score)
-        self._trees: list[Tree] = []
-        self._splits: list[Split] = []
-        self._partner_splits: dict[str, set[int]] = {name: set() for name in parties.feature_holders}
+        self._scores: Floats = before.scores
+        self._trees: list[Tree] = list(before.trees)
+        self._splits: list[Split] = list(before.splits)
+        self._partner_splits = {name: set(numbers) for name, numbers in before.partner_splits.items()}
+        self.progress.done = len(self._trees)
         self._new_builder()
         self._offers: dict[str, list[tuple[Integers, Integers]]] = {}
         self._choices: dict[int, _Choice] = {}
@@ -169,6 +204,21 @@ class LabelHolder:
                 expect(False, "boosting.LabelHolder", message, sender)
         self._silent.discard(sender)
         return [] if self._silent else following()
+
+    def carry_on(self, stays: Bools) -> Unfinished:
+        """What another role goes on from when rows leave; the tree that was growing is lost.
+
+        stays: which rows of the view do, (n_rows,).
+        """
+        return Unfinished(
+            self._model_id,
+            self._binning,
+            self._base_score,
+            tuple(self._trees),
+            tuple(self._splits),
+            self._partner_splits,
+            self._scores[stays[self._in_training]],
+        )
 
     # What L does by itself.
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from gmpy2 import mpz
 
-from federation.binning import Candidates, Integers, Split, fit_bins
+from federation.binning import Binning, Candidates, Integers, Split, fit_bins
 from federation.boosting_messages import (
     Begin,
     CandidateSums,
@@ -61,6 +61,7 @@ class FeatureHolder:
         alpha_keys: bool = False,
         workers: Workers = ALONE,
         zeros: ZeroSource | None = None,
+        before: FeatureHolder | None = None,
     ) -> None:
         """view: F's fields for all aligned rows; minimum_key_bits: smaller keys are refused.
 
@@ -68,6 +69,8 @@ class FeatureHolder:
         alpha_keys: whether the job names them; a generator is refused otherwise.
         workers: where ciphertexts are multiplied (default: in this process).
         zeros: what hides how a sum was made (default: drawn when it is needed).
+        before: the role whose training was stopped because rows left; its bins and thresholds are gone on with when
+            the label holder goes on with the same model.
         """
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: FeatureHolderModel | None = None
@@ -76,6 +79,8 @@ class FeatureHolder:
         self._randomness = randomness or secrets.SystemRandom()
         self._workers = workers
         self._zeros = zeros or DirectZeros()
+        self._before = before
+        self._binning: Binning
         self._begin: Begin | None = None
         self._splits: dict[int, Split] = {}
         self._tree, self._level, self._chosen = -1, -1, True
@@ -125,7 +130,12 @@ class FeatureHolder:
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )
         values = self._view.values[in_training]
-        self._binning = fit_bins(self._view.fields, values, self._options.bins)
+        before = self._before
+        if before is not None and before._begin is not None and before._begin.model == message.model:
+            self._binning, self._splits = before._binning, dict(before._splits)
+        else:
+            self._binning = fit_bins(self._view.fields, values, self._options.bins)
+        self._before = None
         self._coded = CodedRows(self._binning.transform(values), self._binning.n_codes)
         self._layout = PairLayout.for_gradients(self._key.bits, self._options.scale_bits, len(values))
         self._begin = message

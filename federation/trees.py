@@ -305,18 +305,23 @@ def route(tree: Tree, n_rows: int, ask: Callable[[int, int, Integers], Bools]) -
 
 
 def fit_trees(
-    codes: Codes, labels: np.ndarray[Any, Any], options: BoostingOptions, n_local: int | None = None
+    codes: Codes,
+    labels: np.ndarray[Any, Any],
+    options: BoostingOptions,
+    n_local: int | None = None,
+    before: BoostedTrees | None = None,
 ) -> BoostedTrees:
     """Train on pooled codes (n_rows, n_features) and labels (n_rows,) of 0 and 1.
 
     n_local: how many of the first columns are the label holder's (default: all), for `first_tree_local`.
+    before: a model of fewer trees to go on from.
     Raises `ConfigInvalid` for labels that are not 0 and 1, or all the same.
     """
-    base_score = base_score_of(labels)
-    scores = np.full(len(labels), base_score)
-    trees: list[Tree] = []
-    splits: list[Split] = []
-    for number in range(options.trees):
+    before = before or BoostedTrees(base_score_of(labels), (), ())
+    scores = before.decision_function(codes)
+    trees: list[Tree] = list(before.trees)
+    splits: list[Split] = list(before.splits)
+    for number in range(len(trees), options.trees):
         usable = codes[:, :n_local] if options.first_tree_local and number == 0 else codes
         gradients, hessians = gradients_of(labels, scores, options.scale_bits)
         builder = TreeBuilder(gradients, hessians, options)
@@ -335,4 +340,4 @@ def fit_trees(
         tree, per_row = builder.finish()
         trees.append(tree)
         scores = scores + per_row
-    return BoostedTrees(base_score, tuple(trees), tuple(splits))
+    return BoostedTrees(before.base_score, tuple(trees), tuple(splits))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation import boosting, scoring, wire
+from federation import boosting, boosting_messages, scoring, wire
 from federation.binning import fit_bins
 from federation.boosting import BoostingOptions
 from federation.roles import Parties, Rehearsal, View
@@ -173,3 +173,73 @@ def test_rows_labels_and_models_that_do_not_fit_are_refused(secret):
         scoring.LabelHolder(world.parties, world.view("bank"), models["bank"], np.array([3, 3]))
     with pytest.raises(ConfigInvalid):
         scoring.FeatureHolder(world.parties, world.view("bank"), models["shop"])
+
+
+class _RowsLeave(Exception):
+    pass
+
+
+@pytest.mark.parametrize("first_tree_local", [True, False])
+def test_training_goes_on_from_the_finished_trees_when_rows_leave(secret, first_tree_local):
+    """What a withdrawal in the middle of training does: the twin is a pooled fit that goes on in the same way."""
+    options = replace(OPTIONS, trees=4, first_tree_local=first_tree_local)
+    world = World(seed=5, partners=2, missing_share=0.02)
+    first, *others = world.parties.all
+
+    def roles_of(stays, train, before):
+        views = {
+            name: View(world.view(name).fields, world.view(name).values[stays]) for name in world.parties.all
+        }
+        places = np.flatnonzero(np.isin(np.flatnonzero(stays), train))
+        resumed = None if before is None else before[first].carry_on(stays)
+        roles = {
+            first: boosting.LabelHolder(
+                world.parties, views[first], world.label[stays], places, options,
+                decryptor=secret, public_key=secret.public, before=resumed,
+            )
+        }  # fmt: skip
+        for name in others:
+            roles[name] = boosting.FeatureHolder(
+                world.parties, views[name], options, 512, before=before[name] if before else None
+            )
+        return roles
+
+    def stop_in_third_tree(message):
+        if isinstance(message, boosting_messages.Level) and (message.tree, message.level) == (2, 1):
+            raise _RowsLeave
+        return over_the_wire(message)
+
+    everybody = np.ones(len(world.label), dtype=bool)
+    stopped = roles_of(everybody, world.train, None)
+    with pytest.raises(_RowsLeave):
+        Rehearsal(stopped, stop_in_third_tree).run()
+    stays = everybody.copy()
+    stays[world.train[::25]] = stays[world.test[:3]] = False
+    left = np.flatnonzero(stays)
+    models = Rehearsal(roles_of(stays, world.train, stopped), over_the_wire).run()
+
+    codes, train = world.codes(options), world.train
+    two = fit_trees(codes[train], world.label[train], replace(options, trees=2), world.n_local)
+    remaining = train[np.isin(train, left)]
+    twin = fit_trees(codes[remaining], world.label[remaining], options, world.n_local, before=two)
+    federated = models[first]
+    assert len(federated.trees) == 4
+    assert models[others[0]].model_id == federated.model_id
+    for ours, theirs in zip(federated.trees, twin.trees, strict=True):
+        assert (ours.left, ours.value, ours.gain) == (theirs.left, theirs.value, theirs.gain)
+    fresh = fit_trees(codes[remaining], world.label[remaining], options, world.n_local)
+    assert twin.trees[0].value != fresh.trees[0].value  # the first trees did see the rows that left
+
+
+def test_trees_are_not_gone_on_from_with_other_rows(secret):
+    world = World(seed=5, partners=1, missing_share=0.0)
+    holder = boosting.LabelHolder(
+        world.parties, world.view("bank"), world.label, world.train, OPTIONS,
+        decryptor=secret, public_key=secret.public,
+    )  # fmt: skip
+    unfinished = holder.carry_on(np.ones(len(world.label), dtype=bool))
+    with pytest.raises(ConfigInvalid):
+        boosting.LabelHolder(
+            world.parties, world.view("bank"), world.label, world.train[1:], OPTIONS,
+            decryptor=secret, public_key=secret.public, before=unfinished,
+        )  # fmt: skip
