@@ -7,9 +7,10 @@ BENCH_STAMP := $(VENV)/.installed-bench
 SIZE ?= 24k
 ROWS ?= 1000000
 MODE ?= keyed
+FIELDS ?= 50
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames test scenarios check format docs lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -39,6 +40,9 @@ bench-credit: $(STAMP)  ## 64 trees of depth 6 over real Flower; CREDIT_DATA nam
 
 bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator's relay.
 	$(BIN)/python -m benchmarks.frames_over_relay
+
+bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
+	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
 
 test: $(STAMP)  ## The whole test suite.
 	$(BIN)/python -m pytest

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from clients.consents import ConsentStore
+from clients.consents.store import ConsentStore
 from clients.tables.columns import Mask, is_unknown_age
 from clients.tables.specs import TableSpec
 from clients.tables.subjects import Funnel, ages_of
@@ -29,6 +29,7 @@ class RowRules:
 
     def __init__(self, spec: TableSpec, terms: Terms, store: ConsentStore, now: datetime) -> None:
         self._spec, self._terms, self._store, self._now = spec, terms, store, now
+        self._known: dict[Need, np.ndarray[tuple[int], np.dtype[np.uint8]]] = {}
 
     def exclude_by_age(self, frame: pd.DataFrame, funnel: Funnel) -> Mask:
         """Excludes minors and people of unknown age; returns who is a child that a guardian may speak for."""
@@ -88,8 +89,10 @@ class RowRules:
     def answers(
         self, tokens: Tokens, need: Need, funnel: Funnel
     ) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        """(rows of the file,): who remains is asked about; everybody else counts as yes."""
-        rows = np.flatnonzero(funnel.remaining)
-        answers = np.full(funnel.total, Answer.YES, np.uint8)
-        answers[rows] = self._store.answers(tokens[rows], need, self._terms.notices, self._now)
-        return answers
+        """(rows of the file,): who remains is asked about, once for each need; everybody else counts as yes."""
+        if need not in self._known:
+            rows = np.flatnonzero(funnel.remaining)
+            answers = np.full(funnel.total, Answer.YES, np.uint8)
+            answers[rows] = self._store.answers(tokens[rows], need, self._terms.notices, self._now)
+            self._known[need] = answers
+        return self._known[need]

@@ -14,9 +14,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import cases, matching, peers
+from benchmarks import cases, gate, gate_scene, matching, peers
 from benchmarks.cases import Case, Claim, Way, WrongResult, race, rows_of
 from benchmarks.default_credit_over_flower import job_of as credit_job
+from benchmarks.gate_training import train
 from benchmarks.matching_over_flower import job_of as matching_job
 from benchmarks.matching_over_flower import write_tables
 from benchmarks.measure import Contestant, measure
@@ -337,6 +338,43 @@ def test_an_installed_spu_is_measured_at_every_size(monkeypatch):
     assert all(row.missing == (row.peer_name == "openmined-psi") and not row.notes for row in rows)
 
 
+# --- the gate
+
+
+def test_the_gate_is_measured_part_by_part_beside_its_job(tmp_path):
+    rows, fields = 1_000, 4
+    gate_scene.write_files(tmp_path, rows, fields)
+    gate.make_home(tmp_path, fields)
+    found = {
+        "rows": rows,
+        "fields": fields,
+        "import": gate.import_words(tmp_path, fields),
+        "load": gate.load_plainly(tmp_path, fields),
+        "gate": gate.pass_gate(tmp_path, fields),
+    }
+    found["job"] = train(tmp_path / "minimised.npy", 900)
+    for phase in ("import", "load", "gate", "job"):
+        found[phase]["peak_bytes"] = 1
+    assert found["import"]["words"] == 3 * rows
+    assert found["load"]["rows"] == rows
+    assert rows * (1 - 2 * gate_scene.WITHDRAWN) < found["gate"]["eligible"] < rows
+    assert found["gate"]["seconds"] == pytest.approx(sum(found["gate"]["parts"].values()))
+    assert all(found["gate"]["parts"][name] > 0 for name in gate.PARTS)
+    shown = StringIO()
+    gate.report(found, Console(file=shown, width=120))
+    assert "The job was run on 900 rows" in shown.getvalue()
+    assert 0 < found["shares"]["20"] < found["shares"]["1"] < 1
+
+
+def test_parts_within_parts_are_counted_once(monkeypatch):
+    readings = iter([0.0, 1.0, 4.0, 6.0])  # outer 0 to 6, inner 1 to 4
+    monkeypatch.setattr(gate.time, "process_time", lambda: next(readings))
+    watch = gate.Stopwatch()
+    with watch.part("outer"), watch.part("inner"):
+        pass
+    assert watch.seconds == {"outer": 3.0, "inner": 3.0}
+
+
 # --- over Flower: the job files and tables (the runs themselves take minutes)
 
 
@@ -372,3 +410,4 @@ def test_the_credit_job_has_the_published_size(tmp_path):
     assert read.risk is not None
     assert (read.risk.trees, read.risk.depth) == (64, 6)
     assert [entry["table"]["path"].startswith("/data/") for entry in job["party"]] == [True, True]
+    assert all(Path(entry.policy).exists() for entry in read_job_file(file).party)
