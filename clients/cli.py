@@ -13,8 +13,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from clients.consents.cli import consent_app
 from clients import evidence
+from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.gate.cli import policy_app
 from federation.audit_cli import make_audit_app

@@ -11,7 +11,7 @@ import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from clients.consents import ConsentStore
+from clients.consents.store import ConsentStore
 from clients.tables import TableSpec
 from clients.vault import Vault
 from federation.audit_log import AuditLog

@@ -16,8 +16,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 import numpy as np
 
-from clients.consents import kind_label
 from clients.consents.node import bring_in
+from clients.consents.subjects import kind_label
 from clients.gate.abroad import AbroadCounter
 from clients.gate.policy import active_policy, catalog_of
 from clients.gate.table import TableRules, check_file

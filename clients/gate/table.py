@@ -9,7 +9,8 @@ from typing import Final, NoReturn
 import numpy as np
 import pandas as pd
 
-from clients.consents import ConsentStore, kind_label
+from clients.consents.store import ConsentStore
+from clients.consents.subjects import kind_label
 from clients.gate.rows import RowRules
 from clients.tables import CustomerTable, FunnelStep, TableSpec
 from clients.tables.columns import FieldValues, Floats, as_cells, as_numbers
@@ -108,10 +109,8 @@ class TableRules:
         if column.largest < scanner.SHORTEST_IDENTIFIER:
             return
         numeric = pd.api.types.is_numeric_dtype(cells)
-        numbers = as_numbers(cells)[0] if numeric else None
-        seen = (
-            scanner.scan_text(as_cells(as_arrow(cells))) if numbers is None else scanner.scan_numbers(numbers)
-        )
+        text = None if numeric else as_cells(as_arrow(cells))
+        seen = scanner.scan_column(text, as_numbers(cells)[0], self._spec.extra_prefixes)
         for reason in scanner.verdict(seen, self._terms.classes[name]):
             self._found.append(Finding(reason, name))
 
