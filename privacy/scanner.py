@@ -3,8 +3,8 @@
 A label can be wrong: a column called `income` may hold telephone numbers. The scanner counts values that have the form
 of an identifier, and a share of them that chance does not explain overrides the label. It never returns a value.
 What it does not find: identifiers that were hashed or cut, card verification numbers without their leading zeros, a few
-identifiers among many other values, and text that spells identifiers with separators. Fields are numbers, so text that
-is no number (addresses, e-mail, remarks) never gets as far as this.
+identifiers among many other values. Fields are numbers, so text that is no number (addresses, e-mail, remarks, phones
+written with hyphens) never gets as far as this.
 """
 
 from __future__ import annotations
@@ -68,6 +68,26 @@ class Seen:
     phones: int = 0
     long: int = 0
     cards: int = 0
+
+
+def scan_column(cells: Cells | None, values: Floats, extra_prefixes: Sequence[str] = ()) -> Seen:
+    """A column as it stands in the file: its cells, None for a column of numbers, and (n,) float64 as they are read.
+
+    Text is looked at both ways, because a cell reads as the number of a phone in many spellings ("13812345678.0",
+    "+86138...", "1.38E+10"), but only as text are the digits of the longer identifiers exact.
+    """
+    read = scan_numbers(values, extra_prefixes)
+    if cells is None:
+        return read
+    text = scan_text(cells, extra_prefixes)
+    of_cards = max(text, read, key=lambda seen: seen.cards)
+    return Seen(
+        max(text.present, read.present),
+        max(text.resident_ids, read.resident_ids),
+        max(text.phones, read.phones),
+        of_cards.long,
+        of_cards.cards,
+    )
 
 
 def scan_numbers(values: Floats, extra_prefixes: Sequence[str] = ()) -> Seen:

@@ -12,7 +12,7 @@ from privacy.catalog import Catalog
 from privacy.identifiers import luhn_check_digit
 from privacy.normalization import Cells
 from privacy.reasons import Reason
-from privacy.scanner import FEW, holds_secrets, scan_numbers, scan_text, verdict
+from privacy.scanner import FEW, holds_secrets, scan_column, scan_numbers, scan_text, verdict
 
 CATALOG = Catalog.load()
 INCOME = CATALOG.of("income")
@@ -95,6 +95,31 @@ def test_identifiers_among_many_other_values_are_refused_from_their_share_on(rng
     assert verdict(scan_numbers(numbers), INCOME) == REFUSED
     numbers[200:] = rng.lognormal(9, 1, ROWS - 200)
     assert verdict(scan_numbers(numbers), INCOME) == (), "a tenth of phones stays below the threshold"
+
+
+@pytest.mark.parametrize("spelling", ["{}.0", " {} ", "+86{}", "86{}", "0{}", "{}e0"])
+def test_text_that_reads_as_phones_is_refused(rng, spelling):
+    """A spreadsheet or an export with gaps writes numbers so, and the field would be read as numbers all the same."""
+    texts = [spelling.format(text) for text in mobiles(rng)]
+    assert verdict(scan_column(Cells.of(texts), as_floats(texts)), INCOME) == REFUSED
+
+
+@pytest.mark.parametrize("make", [ids, cards])
+def test_text_that_reads_as_longer_identifiers_is_refused(rng, make):
+    texts = [f"{text}.0" for text in make(rng) if text.isdigit()]
+    assert verdict(scan_column(Cells.of(texts), as_floats(texts)), INCOME) == REFUSED
+
+
+def test_a_column_of_numbers_has_no_text_to_look_at(rng):
+    numbers = as_floats(mobiles(rng))
+    assert scan_column(None, numbers) == scan_numbers(numbers)
+
+
+def test_text_of_amounts_is_not_mistaken(rng):
+    numbers = np.round(rng.lognormal(22, 2, ROWS), 2)
+    texts = [f"{number:.2f}" for number in numbers]
+    assert numbers.max() > 1e11
+    assert verdict(scan_column(Cells.of(texts), numbers), INCOME) == ()
 
 
 # --- not found
