@@ -51,6 +51,10 @@ class Action(StrEnum):
     PROHIBITED = "prohibited"
 
 
+_ADMITTED: Final = frozenset({Action.USE, Action.BUCKET, Action.AGGREGATE})
+"""With these a field takes part in a computation."""
+
+
 class Consent(StrEnum):
     """Which consent a field asks for beside the general one (PIPL 29)."""
 
@@ -206,23 +210,25 @@ class Catalog:
     def of_column(self, column: str, declared: str) -> FieldClass | None:
         """The class of a column: this deployment's override, the declared class, or what the name tells.
 
-        A name that tells of credentials is never outweighed; one that tells of something else prohibited, only by an
-        override, which gives its reason.
+        A name or a registration that tells of credentials is never outweighed; a name that tells of something else
+        prohibited, only by an override, which gives its reason.
         """
-        named = self.classify(column)
-        if named is not None and named.is_c3:
-            return named
+        named, registered = self.classify(column), self._classes.get(declared)
+        for item in (named, registered):
+            if item is not None and item.is_c3:
+                return item
         if column in self._overrides:
             return self._overrides[column]
         if named is not None and named.is_prohibited:
             return named
-        return self._classes.get(declared) if declared else named
+        return registered if declared else named
 
     def with_overrides(self, overrides: tuple[Override, ...]) -> Catalog:
         """The catalogue of one deployment.
 
         Raises `ConfigInvalid` for an unknown class, for a column that is of none, and for an attempt to admit what is
-        prohibited as a credential (C3).
+        prohibited as a credential (C3). An override that admits sensitive information which the catalogue keeps out
+        brings the separate consent with it, unless it says which consent is asked for (29).
         """
         found = dict(self._overrides)
         for override in overrides:
@@ -233,7 +239,9 @@ class Catalog:
                 )
             if base.is_c3:
                 raise ConfigInvalid("catalog_override_secret", column=override.field)
-            treatments = {name: _changed(item, override) for name, item in base.treatments.items()}
+            treatments = {
+                name: _changed(item, override, base.is_sensitive) for name, item in base.treatments.items()
+            }
             found[override.field] = msgspec.structs.replace(base, treatments=treatments)
         return Catalog(self._classes, found)
 
@@ -245,7 +253,7 @@ class Catalog:
         return self._classes.get(override.kind)
 
 
-def _changed(item: Treatment, override: Override) -> Treatment:
+def _changed(item: Treatment, override: Override, is_sensitive: bool) -> Treatment:
     """A new action brings its own coarseness, a new coarseness its own number, unless the override gives them."""
     changes: dict[str, Any] = {
         name: value
@@ -256,6 +264,8 @@ def _changed(item: Treatment, override: Override) -> Treatment:
         changes.setdefault("minimise", "none")
     elif override.action is Action.BUCKET and item.minimise == "none":
         changes.setdefault("minimise", "quantiles")
+    if is_sensitive and item.action not in _ADMITTED and override.action in _ADMITTED:
+        changes.setdefault("consent", Consent.SEPARATE)
     minimise = changes.get("minimise", item.minimise)
     number = changes.get("number", item.number if minimise == item.minimise else 0)
     changes["number"] = number or _NUMBERS.get(minimise, 0)

@@ -154,6 +154,13 @@ def test_an_unknown_column_has_none(name):
         ("diagnosis_code", "health"),
         ("mcc_8062_3m", "sensitive_purchases"),
         ("mcc_medical_6m", "sensitive_purchases"),
+        ("mcc_pharmacy", "sensitive_purchases"),
+        ("mcc_church_3m", "sensitive_purchases"),
+        ("religious_spend", "belief"),
+        ("民族_汉", "ethnicity"),
+        ("userPassword", "credential"),
+        ("password_resets", None),
+        ("phone_number", "phone"),
         ("mcc_5411", "merchant_category_counts"),
         ("marketing_consent", "consent_flag"),
         ("sms_opt_out", "consent_flag"),
@@ -185,6 +192,21 @@ def test_a_declaration_outweighs_a_name_and_an_unknown_one_is_none():
 @pytest.mark.parametrize("name", ["cvn2", "religion", "marketing_consent", "mcc_medical"])
 def test_a_prohibited_name_cannot_be_declared_away(name):
     assert CATALOG.of_column(name, "model_feature").is_prohibited
+
+
+def test_a_column_registered_as_a_credential_cannot_be_admitted():
+    made = CATALOG.with_overrides((override(field="x0", kind="model_feature"),))
+    assert made.of_column("x0", "").key == "model_feature"
+    assert made.of_column("x0", "credential").is_c3
+
+
+def test_sensitive_information_that_is_let_in_asks_for_its_consent():
+    let_in = {"kind": "credit_report", "action": Action.BUCKET}
+    assert treated("marketing", field="x0", **let_in).consent is Consent.SEPARATE
+    assert treated("credit_risk", field="x0", **let_in).consent is Consent.WRITTEN, "as the catalogue says"
+    assert treated("marketing", field="x0", consent=Consent.NONE, **let_in).consent is Consent.NONE
+    assert treated("credit_risk", field="gender", action=Action.USE).consent is Consent.NONE
+    assert treated("marketing", field="loans", number=5).consent is Consent.NONE, "still left out"
 
 
 def test_an_override_with_a_reason_can_unless_it_is_a_credential():
