@@ -39,8 +39,11 @@ class RowRules:
         unknown = is_unknown_age(ages)
         children: Mask = ~unknown & (ages < CHILD_AGE)
         guarded = purpose.minimum_age < CHILD_AGE
+        # A registration may ask for more; without a word of its own it says the law's age for children.
+        registered = 0 if self._spec.minimum_age == CHILD_AGE else self._spec.minimum_age
+        least = max(purpose.minimum_age, registered)
         funnel.exclude("under_age", children & (not guarded))
-        funnel.exclude("minor", ~unknown & (ages < purpose.minimum_age) & ~(children & (not guarded)))
+        funnel.exclude("minor", ~unknown & (ages < least) & ~(children & (not guarded)))
         if not (purpose.keep_unknown_age or self._spec.keep_unknown_age):
             funnel.exclude("age_unknown", unknown)
         return children

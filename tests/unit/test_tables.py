@@ -1,4 +1,7 @@
-"""Customer tables: loading equals plain pandas, reads only what it may, and the funnel adds up."""
+"""Customer tables: loading equals plain pandas, reads only what it may, and the funnel adds up.
+
+Whose consents hold and how values are minimised is the gate's to say: see test_gate_table.py.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spelled import spell, texts_of
+from plain_tables import last_words, plain_pandas, plain_values
+from spelled import texts_of
 
 from clients.sample import PARTIES, make_world, risk_fields, sample_table, segment_fields, write_world
-from clients.tables import (
-    ConsentSpec,
-    FieldSpec,
-    TableSpec,
-    load,
-    read_schema,
-    validate,
-)  # fmt: skip
+from clients.tables import ConsentSpec, FieldSpec, TableSpec, read_schema, validate
 from clients.tables import subjects as subjects_module
+from clients.tables.loading import load
 from privacy.errors import SchemaMismatch
 from privacy.identifiers import IdentifierKind
 from privacy.texts import catalogue
@@ -44,53 +42,21 @@ def folder(world, tmp_path_factory):
     return home
 
 
-def plain_pandas(folder, party, purpose):
-    """An independent reading: which rows (by position) may be used, and why not the others."""
-    table = pd.read_csv(folder / party / "customers.csv", dtype={"phone": str})
-    phones = [None if pd.isna(phone) else phone for phone in table["phone"]]
-    table["subject"] = spell(IdentifierKind.PHONE, phones, ("12",))
-    consents = pd.read_csv(folder / party / "consents.csv", dtype=str)
-    last = consents.groupby(["phone", "purpose"])["status"].last().unstack()
-    table = table.join(last, on="subject")
-    if "age" in table:
-        age = table["age"].where(table["age"].between(0, 120))
-    else:
-        born = pd.to_datetime(table["birth_date"], errors="coerce")
-        age = (pd.Timestamp(TODAY) - born).dt.days // 365.2425
-        age = age.where(age.between(0, 120))
-    reason = pd.Series("eligible", index=table.index)
-    reason[table["provision"].isna()] = "no_provision_consent"
-    reason[table["provision"] == "withdrawn"] = "provision_withdrawn"
-    reason[table[purpose].isna()] = "no_consent"
-    reason[table[purpose] == "withdrawn"] = "consent_withdrawn"
-    reason[age.isna()] = "age_unknown"
-    reason[age < 14] = "under_age"
-    reason[table["subject"].duplicated(keep="last")] = "duplicate"
-    reason[table["subject"].isna()] = "identifier"
-    return table, reason
-
-
-@pytest.mark.parametrize("purpose", ["credit_risk", "marketing"])
 @pytest.mark.parametrize("party", PARTIES)
-def test_load_equals_plain_pandas(folder, party, purpose):
+def test_load_equals_plain_pandas(folder, party):
     spec = sample_table(folder, party)
     fields = risk_fields(party)
-    loaded = load(spec, purpose, fields, today=TODAY)
-    table, reason = plain_pandas(folder, party, purpose)
+    loaded = load(spec, "credit_risk", fields, today=TODAY)
+    table, reason = plain_pandas(folder, party, TODAY)
     kept = table[reason == "eligible"]
 
     assert loaded.rows.tolist() == kept.index.tolist()
     assert texts_of(loaded.identifiers) == kept["subject"].tolist()
     assert len(set(texts_of(loaded.identifiers))) == len(loaded) == len(kept)
-    expected = kept[list(fields)].astype(float)
-    for field in spec.fields:
-        column = expected[field.name]
-        column = column.where(column.between(field.minimum, field.maximum or np.inf))
-        expected[field.name] = np.log1p(column) if field.transform == "log1p" else column
     view = loaded.view(fields)
     assert view.fields == fields
     assert view.values.dtype == np.float64
-    np.testing.assert_array_equal(view.values, expected.to_numpy())
+    np.testing.assert_array_equal(view.values, plain_values(spec, kept)[list(fields)].to_numpy())
     if party == "bank":
         assert loaded.label.dtype == np.int8
         assert loaded.label.tolist() == kept["default_12m"].tolist()
@@ -101,7 +67,7 @@ def test_load_equals_plain_pandas(folder, party, purpose):
 @pytest.mark.parametrize("party", PARTIES)
 def test_the_funnel_adds_up_reason_by_reason(folder, party):
     loaded = load(sample_table(folder, party), "credit_risk", segment_fields(party), today=TODAY)
-    _, reason = plain_pandas(folder, party, "credit_risk")
+    _, reason = plain_pandas(folder, party, TODAY)
     first, *excluded, last = loaded.funnel
     assert first == ("rows_in_file", len(reason))
     assert last == ("eligible", len(loaded))
@@ -114,7 +80,7 @@ def test_the_funnel_adds_up_reason_by_reason(folder, party):
 
 
 @pytest.mark.parametrize("party", PARTIES)
-def test_validate_agrees_with_load_and_with_what_was_planted(world, folder, party):
+def test_validate_agrees_with_plain_pandas_and_with_what_was_planted(world, folder, party):
     report = validate(sample_table(folder, party), today=TODAY)
     planted = world.summary["parties"][party]
     assert report.is_usable
@@ -123,10 +89,13 @@ def test_validate_agrees_with_load_and_with_what_was_planted(world, folder, part
     assert report.valid_identifiers == report.rows - planted["dirt"]["broken_phones"]
     cells = sum(round(field.missing_share * report.rows) for field in report.fields)
     assert cells == planted["dirt"]["missing_cells"]
-    for purpose in ("credit_risk", "marketing"):
-        loaded = load(sample_table(folder, party), purpose, segment_fields(party), today=TODAY)
-        assert report.eligible[purpose] == len(loaded)
-        assert report.eligible[purpose] + report.excluded_no_consent[purpose] == report.usable_rows
+    table, reason = plain_pandas(folder, party, TODAY)
+    usable = table[reason == "eligible"]
+    assert report.usable_rows == len(usable)
+    assert set(report.eligible) == {"credit_risk", "marketing"}
+    for purpose, eligible in report.eligible.items():
+        assert eligible == usable["subject"].map(last_words(folder, party, purpose)).eq("granted").sum()
+        assert eligible + report.excluded_no_consent[purpose] == report.usable_rows
     if party == "bank":
         ages = next(field for field in report.fields if field.name == "age")
         assert ages.out_of_range == planted["dirt"]["impossible_ages"]
@@ -134,7 +103,7 @@ def test_validate_agrees_with_load_and_with_what_was_planted(world, folder, part
     assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report
 
 
-def test_no_minor_and_nobody_without_consent_is_loaded(world, folder):
+def test_nobody_below_the_registered_age_is_loaded(world, folder):
     minors = world.truth[world.truth["minor"] == 1]
     assert len(minors)
     for party in PARTIES:
@@ -316,50 +285,31 @@ def consenting(tmp_path, log):
     return spec_of(path, "x", consents=consents)
 
 
-def test_the_last_word_on_this_purpose_counts(tmp_path):
-    loaded = load(consenting(tmp_path, CONSENTS), "marketing", ["x"])
-    assert texts_of(loaded.identifiers) == ["1", "3", "5"]
-    assert dict(loaded.funnel) == {
-        "rows_in_file": 6, "duplicate": 0, "consent_withdrawn": 1, "no_consent": 2, "eligible": 3,
-    }  # fmt: skip
-
-
-def test_where_provision_is_asked_for_it_is_needed_too(tmp_path):
-    log = CONSENTS + "1,provision,granted\n3,provision,granted\n3,provision,withdrawn\n6,provision,granted\n"
-    loaded = load(consenting(tmp_path, log), "marketing", ["x"])
-    assert texts_of(loaded.identifiers) == ["1"]
-    assert dict(loaded.funnel)["provision_withdrawn"] == 1
-    assert dict(loaded.funnel)["no_provision_consent"] == 1
+def test_validate_goes_by_the_last_word_on_each_purpose(tmp_path):
+    report = validate(consenting(tmp_path, CONSENTS))
+    assert report.eligible == {"credit_risk": 1, "marketing": 3}
+    assert report.excluded_no_consent == {"credit_risk": 5, "marketing": 3}
 
 
 @given(
     statements=st.lists(
-        st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", "provision"]), st.booleans()),
-        min_size=1,
-        max_size=30,
+        st.tuples(st.integers(0, 5), st.sampled_from(["a", "b"]), st.booleans()), min_size=1, max_size=30
     )
 )
-def test_consent_equals_a_replay_of_the_log(tmp_path_factory, statements):
+def test_validate_equals_a_replay_of_the_log(tmp_path_factory, statements):
     state = {}
     for subject, purpose, yes in statements:
         state[subject, purpose] = yes
-    knows_provision = any(purpose == "provision" for _, purpose, _ in statements)
-    expected = [
-        str(subject)
-        for subject in range(6)
-        if state.get((subject, "a")) and (not knows_provision or state.get((subject, "provision")))
-    ]
     log = "id,purpose,status\n" + "".join(
         f"{subject},{purpose},{'granted' if yes else 'withdrawn'}\n" for subject, purpose, yes in statements
     )
     home = tmp_path_factory.mktemp("log")
     path = write(home, "id,x\n" + "".join(f"{i},{i}\n" for i in range(6)))
-    spec = spec_of(path, "x", consents=ConsentSpec(path=write(home, log, "consents.csv"), id_column="id", notice="n1"))
-    if expected:
-        assert texts_of(load(spec, "a", ["x"]).identifiers) == expected
-    else:
-        with pytest.raises(SchemaMismatch, match=r"no row|没有任何行"):
-            load(spec, "a", ["x"])
+    consents = ConsentSpec(path=write(home, log, "consents.csv"), id_column="id", notice="n1")
+    assert validate(spec_of(path, "x", consents=consents)).eligible == {
+        purpose: sum(state.get((subject, purpose), False) for subject in range(6))
+        for purpose in {purpose for _, purpose, _ in statements}
+    }
 
 
 def test_a_registration_refuses_unknown_keys_and_survives_json(folder):
