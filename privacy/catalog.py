@@ -224,7 +224,7 @@ class Catalog:
         return registered if declared else named
 
     def with_overrides(self, overrides: tuple[Override, ...]) -> Catalog:
-        """The catalogue of one deployment.
+        """The catalogue of one deployment. Several overrides of one column add up, in their order.
 
         Raises `ConfigInvalid` for an unknown class, for a column that is of none, and for an attempt to admit what is
         prohibited as a credential (C3). An override that admits sensitive information which the catalogue keeps out
@@ -232,7 +232,7 @@ class Catalog:
         """
         found = dict(self._overrides)
         for override in overrides:
-            base = self._base_of(override)
+            base = Catalog(self._classes, found)._base_of(override)
             if base is None:
                 raise ConfigInvalid(
                     "catalog_override_unknown", column=override.field, kind=override.kind or "-"

@@ -247,6 +247,13 @@ def test_an_override_changes_what_it_names_and_nothing_else():
     assert treated("marketing", field="income", action=Action.DROP).action is Action.DROP
 
 
+def test_overrides_of_one_column_add_up():
+    both = (override(field="income", number=7), override(field="income", consent=Consent.NONE))
+    for given in (both, both[::-1]):
+        made = CATALOG.with_overrides(given).of_column("income", "").treatment("credit_risk")
+        assert (made.number, made.consent) == (7, Consent.NONE)
+
+
 def test_an_override_never_leaves_a_bucket_without_a_size():
     assert treated("marketing", field="city_tier", action=Action.BUCKET).number == 20
     assert treated("marketing", field="city_tier", action=Action.BUCKET).minimise == "quantiles"
