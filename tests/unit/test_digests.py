@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
 import numpy as np
 import pytest
 from dirty_tables import PHONE_PREFIX, clean_ids
+from gate_scene import admit, home_of, job_for, loaded, policy_for
 from hypothesis import given
 from hypothesis import strategies as st
 from spelled import texts_of
@@ -16,6 +18,7 @@ from clients.cli import app
 from clients.sample import make_world
 from clients.tables import ConsentSpec, TableSpec, validate
 from clients.tables.loading import load
+from federation.jobs import MatchPlan
 from privacy.digests import IdFormat, hash_identifiers
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
@@ -98,8 +101,15 @@ def test_the_consent_log_of_a_hashed_table_is_hashed_too(tmp_path):
     said = (
         f"{cells[0].upper()},p,granted\n{cells[1]},p,granted\n{cells[1]},p,withdrawn\n{PHONES[2]},p,granted\n"
     )
-    loaded = load(table(tmp_path, cells, "sm3", said), "p", [], id_format="sm3")
-    assert texts_of(loaded.identifiers) == cells[:1]
+    home = home_of(tmp_path / "home", table(tmp_path, cells, "sm3", said))
+    job = job_for("bank", (), "p", match=MatchPlan(id_format=IdFormat.SM3))
+    (purpose,) = policy_for(home, job).purposes
+    # What it provides rests on an opinion here, so that the general consent alone decides.
+    recipients = (msgspec.structs.replace(item, legal_opinion="opinion-1") for item in purpose.recipients)
+    admit(home, job, recipients=tuple(recipients), keep_unknown_age=True)
+    found = loaded(home, job)
+    assert texts_of(found.identifiers) == cells[:1]
+    assert dict(found.funnel)["consent_withdrawn"] == dict(found.funnel)["no_consent"] == 1
 
 
 @pytest.mark.parametrize(

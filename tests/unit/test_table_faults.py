@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import string
 from collections import Counter
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
-from clients.tables import (
-    ConsentSpec,
-    FieldSpec,
-    Problem,
-    TableSpec,
-    load,
-    read_schema,
-    validate,
-)  # fmt: skip
+from clients.consents.importing import import_consents
+from clients.consents.store import ConsentStore
+from clients.tables import ConsentSpec, FieldSpec, Problem, TableSpec, read_schema, validate
+from clients.tables.loading import load
+from clients.vault import Vault
 from privacy.errors import ConfigInvalid, SchemaMismatch
 from privacy.identifiers import IdentifierKind
 from privacy.texts import LANGUAGES, catalogue
@@ -44,13 +41,18 @@ def problems_of(spec, fields=None, purpose="marketing", **options):
     """All problems that `load` finds; they must render in every language."""
     with pytest.raises(SchemaMismatch) as caught:
         load(spec, purpose, [field.name for field in spec.fields] if fields is None else fields, **options)
-    assert caught.value.key == "table_unusable"
-    found = list(caught.value.values["problems"])
-    assert caught.value.values["count"] == len(found)
+    return told(caught.value, spec.path)
+
+
+def told(error, path):
+    """The problems that an error tells, in every language and with the file's name."""
+    assert error.key == "table_unusable"
+    found = list(error.values["problems"])
+    assert error.values["count"] == len(found)
     for language in LANGUAGES:
-        message = caught.value.render(language)
+        message = error.render(language)
         assert all(problem.render(language) in message for problem in found)
-        assert spec.path in message
+        assert path in message
     return found
 
 
@@ -154,12 +156,12 @@ def test_identifiers_that_are_all_bad(tmp_path):
 
 
 def test_nobody_left_names_the_main_reason(tmp_path):
-    (problem,) = problems_of(
-        consenting(tmp_path, "id,purpose,status\n1,marketing,granted\n"), purpose="research"
-    )
+    path = write(tmp_path, "id,x,age\n1,1,9\n2,2,10\n3,3,\n")
+    (problem,) = problems_of(spec_of(path, "x", age_column="age"), purpose="research")
     assert problem.key == "errors.table_no_rows"
-    assert "no consent for this purpose (6 of 6 rows)" in problem.render("en")
-    assert "未就此目的取得同意" in problem.render("zh-CN")
+    assert "under the minimum age (2 of 3 rows)" in problem.render("en")
+    assert "未达到最低年龄" in problem.render("zh-CN")
+    assert problem.values["purpose"] == "research"
 
 
 @pytest.mark.parametrize(
@@ -174,11 +176,16 @@ def test_nobody_left_names_the_main_reason(tmp_path):
         ),
     ],
 )
-def test_a_consent_log_that_cannot_be_used_stops_the_load(tmp_path, log, expected):
-    spec = consenting(tmp_path, log)
-    found = problems_of(spec)
+def test_a_consent_log_that_cannot_be_used_stops_the_import(tmp_path, log, expected):
+    """And with it the load: the gate brings the store up to date first."""
+    spec, store = consenting(tmp_path, log), ConsentStore(Vault.create(tmp_path))
+    with pytest.raises(SchemaMismatch) as caught:
+        import_consents(store, spec, datetime.now(UTC))
+    found = told(caught.value, spec.consents.path)
     assert keys(found) == expected
     assert found[0].values["file"] == spec.consents.path
+    assert store.version == 0
+    assert not store.needs()
     assert keys(validate(spec).problems) == expected
 
 
@@ -197,10 +204,17 @@ def test_no_message_holds_a_value(tmp_path):
             id_kind=kind,
             consents=ConsentSpec(path=log, id_column="id", notice="n1"),
         )
-        with pytest.raises(SchemaMismatch) as caught:
-            load(spec, "p", ["x", "same"])
-        shown = [repr(caught.value), str(caught.value), repr(validate(spec))]
-        shown += [caught.value.render(language) for language in LANGUAGES]
+        (tmp_path / kind.value).mkdir()
+        store = ConsentStore(Vault.create(tmp_path / kind.value))
+        shown = [repr(validate(spec))]
+        for act in (
+            lambda spec=spec: load(spec, "p", ["x", "same"]),
+            lambda spec=spec, store=store: import_consents(store, spec, datetime.now(UTC)),
+        ):
+            with pytest.raises(SchemaMismatch) as caught:
+                act()
+            shown += [repr(caught.value), str(caught.value)]
+            shown += [caught.value.render(language) for language in LANGUAGES]
         for message in shown:
             assert not any(value in message for value in (secret, words, "771.25"))
 
