@@ -13,7 +13,7 @@ import mmap
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Delete, Engine, Table, Update, delete, text, update
+from sqlalchemy import Connection, Delete, Engine, Table, Update, delete, update
 from sqlalchemy.exc import OperationalError
 
 from clients.consents.rows import TOKENS_PER_QUERY, as_bytes
@@ -49,20 +49,20 @@ def clear_traces(engine: Engine, tokens: Tokens) -> None:
     if engine.dialect.name != "sqlite":
         with alone.connect() as connection:
             for table in _HELD:
-                connection.execute(text(f"VACUUM {table.name}"))
+                connection.exec_driver_sql(f"VACUUM {table.name}")
         return
     try:
         with alone.connect() as connection:
             _empty_log(connection)
             if _is_traced(Path(str(engine.url.database)), tokens):
-                connection.execute(text("VACUUM"))
+                connection.exec_driver_sql("VACUUM")
                 _empty_log(connection)
     except OperationalError:
         raise DeadlinePassed("consent_store_busy") from None
 
 
 def _empty_log(connection: Connection) -> None:
-    is_busy, _, _ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+    is_busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
     if is_busy:
         raise DeadlinePassed("consent_store_busy")
 

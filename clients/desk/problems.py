@@ -37,7 +37,7 @@ _ARTICLES: Final = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457, of type about:blank. code: stable; article: what demands it; field: of the request, as a JSON path."""
 
     status: int
@@ -56,7 +56,7 @@ class DeskError(Exception):
         self.code, self.field = code, field
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> ProblemDetails:
     """What another program may hear of an error; of one that is not ours, nothing."""
     match error:
         case DeskError():
@@ -67,23 +67,25 @@ def problem_of(error: Exception) -> Problem:
         case Denied():
             codes = error.findings.codes
             articles = "; ".join(ARTICLES[Reason(code)] for code in codes)
-            return Problem(
-                403, codes[0] if codes else error.code, error.render(), text("desk.remedy"), articles
+            return ProblemDetails(
+                403, codes[0] if codes else error.code, error.render(), text("desk.remedy.again"), articles
             )
         case InputError():
-            return Problem(422, error.key, error.render(), text("desk.remedy"), _ARTICLES.get(error.key, ""))
+            return ProblemDetails(
+                422, error.key, error.render(), text("desk.remedy.again"), _ARTICLES.get(error.key, "")
+            )
         case SilhouetteError():
-            return Problem(
-                503, error.key, error.render(), text("desk.remedy_later"), _ARTICLES.get(error.key, "")
+            return ProblemDetails(
+                503, error.key, error.render(), text("desk.remedy.later"), _ARTICLES.get(error.key, "")
             )
     return _named("internal", "")
 
 
-def answer(problem: Problem) -> Response:
+def answer(problem: ProblemDetails) -> Response:
     """The problem as an HTTP response."""
     return Response(msgspec.json.encode(problem), problem.status, media_type=MEDIA_TYPE)
 
 
-def _named(code: str, field: str) -> Problem:
-    title, remedy = text(f"desk.{code}.title"), text(f"desk.{code}.remedy")
-    return Problem(_STATUS[code], code, title, remedy, _ARTICLES.get(code, ""), field)
+def _named(code: str, field: str) -> ProblemDetails:
+    title, remedy = text(f"desk.title.{code}"), text(f"desk.remedy.{code}")
+    return ProblemDetails(_STATUS[code], code, title, remedy, _ARTICLES.get(code, ""), field)

@@ -235,7 +235,7 @@ def test_what_goes_wrong_inside_is_told_to_nobody(home, client, caplog, monkeypa
 
 def test_every_problem_has_its_text_and_status():
     for code, status in _STATUS.items():
-        assert {f"desk.{code}.title", f"desk.{code}.remedy"} <= set(catalogue("en"))
+        assert {f"desk.title.{code}", f"desk.remedy.{code}"} <= set(catalogue("en"))
         assert 400 <= status <= 500
     denied = problem_of(Denied.of([Finding(Reason.POLICY_UNAVAILABLE, "bank")]))
     assert (denied.status, denied.code, denied.article) == (403, "R-POLICY-UNAVAILABLE", "PIPL 9, 51")

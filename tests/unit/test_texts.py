@@ -15,6 +15,7 @@ from federation.align_messages import disclosures_of
 from federation.jobs import MatchMode, MatchPlan, PartyRole, Stage
 from federation.roles import Disclosures
 from privacy import errors
+from privacy.consent import CROSSBORDER, PROVIDE, Answer, ConsentKind, Need, funnel_step
 from privacy.identifiers import IdentifierKind, IdentifierReason
 from privacy.reasons import Reason
 from privacy.texts import LANGUAGES, catalogue
@@ -45,7 +46,7 @@ ALLOWED_IN_ERRORS = {
     "name", "kind", "known", "nearest", "prefix", "profile", "low", "high", "minimum", "maximum", "most", "limit",
     "k_min", "min_child_rows", "bins", "bits", "scale_bits", "slot_bits", "slots", "value_bits", "token_bytes",
     "first", "second", "position",
-    "digest", "installed", "supported", "command", "message", "status", "details", "seconds",
+    "scope", "digest", "installed", "supported", "command", "message", "status", "details", "seconds",
     # how many, and of which shape
     "count", "rows", "total", "expected", "received", "found", "nodes", "own", "people", "labels", "scores",
     # another text of ours
@@ -255,13 +256,23 @@ def test_every_disclosure_is_explained():
     assert sorted(DISCLOSED - set(EN)) == []
 
 
+EVERY_CONSENT = (
+    (ConsentKind.GENERAL, ""),
+    (ConsentKind.WRITTEN, "sensitive:x"),
+    (ConsentKind.GUARDIAN, ""),
+    *((ConsentKind.SEPARATE, scope) for scope in (PROVIDE, CROSSBORDER, "sensitive:x")),
+)
+
+
 def funnel_reasons():
     for file, node in calls("exclude", "_exclude", "FunnelStep"):
         for argument in node.args:
             reason = literal(argument)
-            if reason and file.is_relative_to(ROOT / "clients" / "tables"):
+            if reason and file.parent in (ROOT / "clients" / "tables", ROOT / "clients" / "gate"):
                 yield reason
     yield from (f"identifier_{reason.value}" for reason in IdentifierReason)
+    for kind, scope in EVERY_CONSENT:
+        yield from (funnel_step(Need("p", kind, scope), answer) for answer in Answer if answer is not Answer.YES)
 
 
 REASONS = {f"tables.funnel.{reason}" for reason in funnel_reasons()}
