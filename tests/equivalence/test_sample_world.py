@@ -29,6 +29,7 @@ from clients.sample import (
     segment_fields,
     write_world,
 )
+from clients.sample.consents import SENSITIVE_CATEGORIES
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
 
@@ -216,8 +217,25 @@ def test_consents_have_the_planned_shares_and_are_correlated(world):
     willing = {}
     for party in PARTIES:
         log = world.consents[party]
-        latest = log.drop_duplicates(["phone", "purpose"], keep="last")
+        latest = log.drop_duplicates(["phone", "purpose", "scope"], keep="last")
         granted = latest[latest["status"] == "granted"]
+        is_provision = granted["scope"] == "provide"
+        others = ";".join(name for name in PARTIES if name != party)
+        sensitive = {f"sensitive:{category}" for category in SENSITIVE_CATEGORIES.get(party, ())}
+        assert set(zip(log["kind"], log["scope"], log["recipient"], strict=True)) == {
+            ("general", "", ""), ("separate", "provide", others), *(("separate", scope, "") for scope in sensitive),
+        }  # fmt: skip
+        lending = set(
+            granted.loc[(granted["purpose"] == "credit_risk") & (granted["kind"] == "general"), "phone"]
+        )
+        for scope in sensitive:
+            assert set(granted.loc[granted["scope"] == scope, "phone"]) == lending
+        assert set(log["notice"]) == {f"{party}-2026-1"}
+        provided = granted[is_provision].groupby("purpose")["phone"].agg(set)
+        assert provided["credit_risk"] == provided["marketing"], (
+            "who agrees to provision agrees for every purpose"
+        )
+        granted = granted.assign(purpose=granted["purpose"].mask(is_provision, "provision"))
         subjects = [phone for phone in world.truth[f"phone_{party}"] if phone]
         assert set(log["phone"]) <= set(subjects)
         for purpose, share in (("credit_risk", 0.85), ("marketing", 0.70), ("provision", 0.60)):
