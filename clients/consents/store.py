@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, case, distinct, func, insert, select, union
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from clients.consents import forgetting, subjects
 from clients.consents.rows import Asked, as_bytes, as_tokens, insert_rows, stored
@@ -55,7 +55,10 @@ class ConsentStore:
     def __init__(self, vault: Vault) -> None:
         self.engine = vault.engine
         self._secrets = subjects.SubjectSecrets(vault)
-        metadata.create_all(self.engine)
+        try:
+            metadata.create_all(self.engine)
+        except DatabaseError:  # another process was creating them at the same moment
+            metadata.create_all(self.engine)
         with suppress(IntegrityError), self.engine.begin() as connection:
             connection.execute(insert(clock).values(id=1, version=0, forgotten=0))
 
