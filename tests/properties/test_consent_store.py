@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from clients.consents import ConsentStore, Source, import_consents
+from clients.consents.importing import import_consents
+from clients.consents.store import ConsentStore
+from clients.consents.tables import Source
 from clients.tables import ConsentSpec, TableSpec
 from clients.vault import Vault
 from privacy.consent import Answer, ConsentKind, Need, Statement

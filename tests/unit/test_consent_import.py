@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from clients.consents import ConsentStore, Source, import_consents
 from clients.consents import importing as importing_module
-from clients.consents.tables import imports
+from clients.consents.importing import import_consents
+from clients.consents.store import ConsentStore
+from clients.consents.tables import Source, imports
 from clients.tables import ConsentSpec, TableSpec, validate
 from clients.tables.times import as_moments, moment, time_of
 from clients.vault import Vault
