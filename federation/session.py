@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from federation.messages import Array, Message
 from federation.roles import Disclosure, Disclosures
+from privacy.reasons import Reason
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
@@ -61,11 +62,14 @@ class Attestation(Message, frozen=True, tag="session.attestation/1"):
 class StartStage(Message, frozen=True, tag="session.start_stage/1"):
     """Coordinator -> party: begin stage number `stage` (from 1), called `name`.
 
-    Numbers go on when a stage is begun again because rows had to leave (`StageVoided`).
+    Numbers go on when a stage is begun again because rows had to leave. voids: how many `StageVoided` the coordinator
+    had received by then. Who has heard of more such news knows that this run will be void as well, and waits for the
+    next; who has heard of as many has heard the same, so that all who begin do so with the same rows.
     """
 
     stage: int
     name: str
+    voids: int = 0
 
 
 class RowsWithdrawn(Message, frozen=True, tag="session.rows_withdrawn/1"):
@@ -112,10 +116,14 @@ class StageFinished(Message, frozen=True, tag="session.stage_finished/1"):
 
 
 class StageFailed(Message, frozen=True, tag="session.stage_failed/1"):
-    """Party -> coordinator: cannot go on. `code` is the error's class; `texts` its message by language."""
+    """Party -> coordinator: cannot go on.
+
+    code: the error's class; texts: its message by language; reasons: the codes of a refusal (`privacy.reasons`).
+    """
 
     code: str
     texts: dict[str, str]
+    reasons: Annotated[tuple[Reason, ...], Meta(max_length=64)] = ()
 
 
 class Abort(Message, frozen=True, tag="session.abort/1"):

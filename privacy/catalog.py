@@ -210,8 +210,9 @@ class Catalog:
     def of_column(self, column: str, declared: str) -> FieldClass | None:
         """The class of a column: this deployment's override, the declared class, or what the name tells.
 
-        A name or a registration that tells of credentials is never outweighed; a name that tells of something else
-        prohibited, only by an override, which gives its reason.
+        A name or a registration that tells of credentials is never outweighed. A name that tells of something else
+        prohibited, or of sensitive information where the registration declares none, is outweighed only by an override,
+        which gives its reason.
         """
         named, registered = self.classify(column), self._classes.get(declared)
         for item in (named, registered):
@@ -220,6 +221,8 @@ class Catalog:
         if column in self._overrides:
             return self._overrides[column]
         if named is not None and named.is_prohibited:
+            return named
+        if named is not None and registered is not None and named.is_sensitive and not registered.is_sensitive:
             return named
         return registered if declared else named
 

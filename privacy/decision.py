@@ -273,6 +273,8 @@ def _check_fields(
         reason = _REFUSED.get(treatment.action)
         if reason is not None:
             out.add(reason, name)
+        else:
+            out.check(item.retention_days > 0, Reason.RETENTION_MISSING, name)
     return treatments
 
 

@@ -133,6 +133,13 @@ class CohortTooSmall(Refused):
     reason = Reason.COHORT_TOO_SMALL
 
 
+def reasons_of(error: SilhouetteError) -> tuple[Reason, ...]:
+    """The codes of a refusal; none for other errors."""
+    if isinstance(error, Denied):
+        return tuple(dict.fromkeys(finding.reason for finding in error.findings))
+    return (error.reason,) if isinstance(error, Refused) and error.reason is not None else ()
+
+
 class CodeNotApproved(Refused):
     """A run carries application code that this node has not installed."""
 

@@ -38,8 +38,10 @@ from privacy.errors import (
     UnexpectedMessage,
     is_refusal,
 )
+from privacy.reasons import Reason
 from privacy.sealing import Identity
 from privacy.texts import LANGUAGES, current_language
+from server.certificate import certify_erasure
 from server.invitation import Invitation, RelayControl
 from server.records import JobRecord
 from server.stages import coordinator_role
@@ -100,6 +102,7 @@ class Driver:
         """store: what an earlier attempt at this job left for the coordinator's roles; log: the coordinator's."""
         self._job = job
         self._store = store
+        self._identity = identity
         self._log = log
         self._record = record
         self._relay = relay
@@ -119,6 +122,8 @@ class Driver:
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
         self._void: set[int] = set()
+        self._voids = 0
+        """How often a party has said that what runs is void."""
         self._must_rematch = False
 
     def run(self) -> None:
@@ -213,7 +218,10 @@ class Driver:
             role = coordinator_role(stage, self._job, self._store)
         state = _StageState(number, role, set(self._parties))
         self._send(
-            [Outgoing(party, control.StartStage(stage=number, name=stage.value)) for party in self._parties],
+            [
+                Outgoing(party, control.StartStage(stage=number, name=stage.value, voids=self._voids))
+                for party in self._parties
+            ],
             number,
         )
         if state.role is not None:
@@ -234,6 +242,7 @@ class Driver:
         match message:
             case control.StageVoided(rematch=rematch):
                 state.is_void = True
+                self._voids += 1
                 self._must_rematch = self._must_rematch or rematch
                 return
             case control.Attestation():
@@ -266,6 +275,13 @@ class Driver:
                 raise UnexpectedMessage(
                     "unexpected_message", role=COORDINATOR, message=tag_of(message), sender=sender
                 )
+
+    def _certify_erasure(self, party: str) -> None:
+        """An agreement has ended: what is held for the job goes, and the coordinator signs that it has (PIPL 21)."""
+        done = certify_erasure(
+            self._record, self._identity, self._store, party, self._job.digest, self._relay.session
+        )
+        self._note(EventType.AGREEMENT_TERMINATED, artefact=party, numbers={"erased": done.erased})
 
     def _check_attested(self, party: str) -> None:
         """No party joins without having said under which policy it works. Raises `UnexpectedMessage`."""
@@ -310,6 +326,8 @@ class Driver:
         if received is not None and isinstance(received.message, control.StageFailed):
             text = received.message.texts.get(current_language(), received.message.code)
             self._is_refused = is_refusal(received.message.code)
+            if Reason.AGREEMENT_EXPIRED in received.message.reasons:
+                self._certify_erasure(received.sender)
             raise PeerFailed("peer_failed", party=received.sender, problem=text)
         return received
 

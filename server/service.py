@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 import uvicorn
 
+from federation.audit_log import AuditLog
 from federation.children import Child, flower_environment, program, stop_all
 from federation.pace import Every
 from federation.roles import SWEEP_SECONDS
@@ -75,6 +76,18 @@ def flower_programs(home: CoordinatorHome) -> list[Child]:
     ]
 
 
+def stale_noted_in(log: AuditLog) -> Callable[[str, str], None]:
+    """What notes in the log that the relay has refused a party's message: it rests on consents that have changed."""
+
+    def note(session: str, party: str) -> None:
+        reasons = (Reason.CONSENT_STALE_SNAPSHOT.value,)
+        log.append(
+            EventType.ROUND_UPDATE_REFUSED, actor="relay", session=session, artefact=party, reasons=reasons
+        )
+
+    return note
+
+
 async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     """Serve until cancelled. `on_ready` is called with the public URL once nodes can join."""
     if home.running is not None:
@@ -85,14 +98,7 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
     refuse_keys(home.folder)
     log = home.audit  # opened before anything listens: without a log nothing goes on
-
-    def on_stale(session: str, party: str) -> None:
-        reasons = (Reason.CONSENT_STALE_SNAPSHOT.value,)
-        log.append(
-            EventType.ROUND_UPDATE_REFUSED, actor="relay", session=session, artefact=party, reasons=reasons
-        )
-
-    app = create_app(superlink, trust, home.relay_secret, on_stale)
+    app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log))
     config = uvicorn.Config(
         app,
         host=settings.host,

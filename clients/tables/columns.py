@@ -24,7 +24,7 @@ _EXACT_INTEGERS: Final = 2**53
 
 @dataclass(frozen=True, slots=True)
 class FieldValues:
-    """One field, transformed: float64, NaN where missing, unreadable or out of range; and the counts.
+    """One field before its transform: float64, NaN where missing, unreadable or out of range; and the counts.
 
     largest: of the numbers as they stand in the file, by size; 0 where there are none.
     """
@@ -102,7 +102,7 @@ def as_numbers(cells: pd.Series) -> tuple[Floats, Mask]:
 
 
 def convert(field: FieldSpec, cells: pd.Series) -> FieldValues:
-    """Checks the range of a field and transforms it."""
+    """Checks the range of a field. What a trainer sees is transformed afterwards (`transformed`)."""
     values, not_numeric = as_numbers(cells)
     outside = np.isinf(values)
     if field.minimum is not None:
@@ -114,9 +114,12 @@ def convert(field: FieldSpec, cells: pd.Series) -> FieldValues:
     missing = int(np.isnan(values).sum() - not_numeric.sum())
     largest = float(np.abs(values[~np.isnan(values)]).max(initial=0.0))
     values = np.where(outside, np.nan, values)
-    if field.transform == "log1p":
-        values = np.log1p(values)
     return FieldValues(values, missing, int(not_numeric.sum()), int(outside.sum()), largest)
+
+
+def transformed(field: FieldSpec, values: Floats) -> Floats:
+    """The values as its registration asks for them; the gate has minimised them before, in the field's own units."""
+    return np.log1p(values) if field.transform == "log1p" else values
 
 
 def ages_at(today: date, births: pd.Series) -> Floats:

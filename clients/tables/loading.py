@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from clients.tables.columns import FieldValues, Floats, as_numbers, convert
+from clients.tables.columns import FieldValues, Floats, as_numbers, convert, transformed
 from clients.tables.files import Progress, no_progress
 from clients.tables.problems import Problem, refuse
 from clients.tables.specs import FieldSpec, TableSpec
@@ -124,9 +124,10 @@ def load(
         rules.confirm()  # what may not be there at all is more than what cannot be used
     refuse(spec.path, problems)
     own = np.empty(0, "S1") if found is None else found.identifiers[rows]
-    minimised = {
-        name: column.values if rules is None else rules.minimise(name, column.values)
-        for name, column in columns.items()
+    seen = {
+        item.name: transformed(item, _minimised(rules, item.name, columns[item.name].values))
+        for item in chosen
+        if item.name in columns
     }
     return CustomerTable(
         file=spec.path,
@@ -138,7 +139,7 @@ def load(
         identifiers=own if spec.id_format is job_format else hash_identifiers(own, job_format),
         own_identifiers=own,
         rows=rows.astype(np.int64),
-        values=np.column_stack(list(minimised.values()) or [np.empty((len(rows), 0))]),
+        values=np.column_stack(list(seen.values()) or [np.empty((len(rows), 0))]),
         label=None if labels is None else labels[rows].astype(np.int8),
     )
 
@@ -197,3 +198,7 @@ def _nobody(file: str, purpose: str, funnel: Funnel) -> Problem:
     main = max(funnel.excluded, key=lambda step: step.rows)
     values = {"file": file, "purpose": purpose, "rows": main.rows, "total": funnel.total}
     return Problem("errors.table_no_rows", values | {"reason": Problem(f"tables.funnel.{main.reason}")})
+
+
+def _minimised(rules: Rules | None, name: str, values: Floats) -> Floats:
+    return values if rules is None else rules.minimise(name, values)
