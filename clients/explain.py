@@ -30,7 +30,7 @@ def explain(home: NodeHome, job_file: Path, rows: int | None = None) -> TreePlan
     if party == job.roles.label_holder or not fields:
         raise ConfigInvalid("no_group_by", job=job.name)
     table = Gate(home, job, EXPLAINING, is_preview=True).load(fields, with_label=False)
-    view = table.view(fields)
+    view = table.view()  # the gate may have left fields out
     binning = fit_bins(view.fields, view.values, risk.bins)
     coded = CodedRows(binning.transform(view.values), binning.n_codes)
     wanted = len(coded) if rows is None else rows

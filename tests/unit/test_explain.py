@@ -5,21 +5,21 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from gate_scene import admit, home_of
 from typer.testing import CliRunner
 
 from clients.cli import app as node_app
-from clients.home import NodeHome, NodeSettings
 from clients.tables import FieldSpec, TableSpec
 from federation import group_explain
 from federation.group_explain import measure_product, plan_job, plan_tree
 from federation.group_plan import plan_sums, subtraction_cost
 from federation.jobfile import read_job_file
-from privacy.errors import ConfigInvalid
+from privacy.errors import ConfigInvalid, Denied
 from privacy.identifiers import IdentifierKind
 from privacy.texts import LANGUAGES
 from server.cli import app as server_app
 
-FIELDS = ("visits", "spend", "flag")
+FIELDS = ("stores", "grade", "flag")
 JOB = """
 name = "early-look"
 purpose = "credit_risk"
@@ -30,7 +30,7 @@ risk_fields = ["income"]
 [[party]]
 name = "shop"
 role = "feature_holder"
-risk_fields = ["visits", "spend", "flag"]
+risk_fields = ["stores", "grade", "flag"]
 [[party]]
 name = "carrier"
 role = "feature_holder"
@@ -48,8 +48,10 @@ def job_file(tmp_path):
 
 
 @pytest.fixture
-def node(tmp_path):
-    return node_named("shop", tmp_path)
+def node(tmp_path, job_file):
+    made = node_named("shop", tmp_path)
+    admit(made, read_job_file(job_file).job)
+    return made
 
 
 def node_named(name, folder):
@@ -57,8 +59,8 @@ def node_named(name, folder):
     frame = pd.DataFrame(
         {
             "phone": [f"139{number:08d}" for number in range(N_ROWS)],
-            "visits": rng.integers(0, 5, N_ROWS),
-            "spend": rng.integers(0, 1000, N_ROWS) / 8,
+            "stores": rng.integers(0, 5, N_ROWS),
+            "grade": rng.integers(0, 1000, N_ROWS) / 8,
             "flag": rng.integers(0, 2, N_ROWS),
         }
     )
@@ -67,9 +69,10 @@ def node_named(name, folder):
         path=str(folder / "customers.csv"),
         id_column="phone",
         id_kind=IdentifierKind.PHONE,
-        fields=tuple(FieldSpec(name=field) for field in FIELDS),
+        fields=tuple(FieldSpec(name=field, kind="product_holdings") for field in FIELDS),  # used as they are
     )
-    return NodeHome.create(folder / name, NodeSettings(name=name, table=spec))
+    others = tuple(party for party in ("bank", "shop", "carrier") if party != name)
+    return home_of(folder / name, spec, name, others)
 
 
 def output(app, *arguments):
@@ -125,7 +128,7 @@ def test_the_coordinators_command_reads_no_table(job_file):
 
 def test_the_nodes_command_bins_its_own_table(job_file, node):
     [tree] = json.loads(output(node_app, "explain", job_file, "--home", node.folder, "--json"))
-    assert tree["fields"] == {"visits": 6, "spend": 17, "flag": 3}, "values and the code for missing ones"
+    assert tree["fields"] == {"stores": 6, "grade": 17, "flag": 3}, "values and the code for missing ones"
     assert tree["rows"] == N_ROWS
     assert 100 < tree["distinct_rows"] <= 5 * 16 * 2, "so many combinations of bins there are"
     assert tree["levels"][0]["merge_equal_rows"]
@@ -134,6 +137,21 @@ def test_the_nodes_command_bins_its_own_table(job_file, node):
         output(node_app, "explain", job_file, "--home", node.folder, "--json", "--rows", 10 * N_ROWS)
     )
     assert (more["rows"], more["distinct_rows"]) == (10 * N_ROWS, 10 * tree["distinct_rows"])
+
+
+def test_a_look_at_the_table_goes_through_the_gate(job_file, tmp_path):
+    node = node_named("shop", tmp_path)
+    command = ["explain", str(job_file), "--home", str(node.folder)]
+    with pytest.raises(Denied) as refused:
+        CliRunner().invoke(node_app, command, catch_exceptions=False)
+    assert refused.value.findings.codes == ("R-POLICY-UNAVAILABLE",)
+    job = read_job_file(job_file).job
+    admit(node, job, fields=("stores", "grade"))
+    with pytest.raises(Denied) as refused:
+        CliRunner().invoke(node_app, command, catch_exceptions=False)
+    assert [(item.reason.value, item.about) for item in refused.value.findings] == [
+        ("R-PURPOSE-MISMATCH", "flag")
+    ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -159,7 +177,7 @@ def test_a_job_without_a_group_by_says_so(job_file, tmp_path):
     with pytest.raises(ConfigInvalid) as refused:
         plan_job(read_job_file(job_file).job, 100)
     assert refused.value.key == "no_group_by"
-    job_file.write_text(JOB.replace('["visits", "spend", "flag"]', "[]") + RISK, "utf-8")
+    job_file.write_text(JOB.replace('["stores", "grade", "flag"]', "[]") + RISK, "utf-8")
     with pytest.raises(ConfigInvalid) as refused:
         plan_job(read_job_file(job_file).job, 100)
     assert refused.value.key == "no_group_by"

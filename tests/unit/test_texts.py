@@ -36,7 +36,7 @@ ERROR_CLASSES = {
 SAME_IN_BOTH_LANGUAGES = {
     *("report.risk.auc", "report.risk.ks"),  # a Chinese risk team uses these abbreviations as they are
     *("node.funnel_title", "report.risk.bar", "report.traffic.bar"),  # placeholders and punctuation alone
-    *("errors.file_invalid", "errors.peer_failed"),
+    *("errors.file_invalid", "errors.peer_failed", "errors.policy_invalid", "report.match.reason"),
 }
 
 ALLOWED_IN_ERRORS = {
@@ -50,7 +50,7 @@ ALLOWED_IN_ERRORS = {
     # how many, and of which shape
     "count", "rows", "total", "expected", "received", "found", "nodes", "own", "people", "labels", "scores",
     # another text of ours
-    "problem", "problems", "reason",
+    "problem", "problems", "reason", "findings",
 }  # fmt: skip
 """What an error may be filled in with: names, counts and settings. Never a cell, an identifier or a key."""
 
@@ -84,7 +84,7 @@ def test_a_key_has_one_text():
 
 
 def test_both_languages_have_the_same_placeholders():
-    language_of = {("problems", "en"), ("problems", "zh-CN")}
+    language_of = {(name, language) for name in ("problems", "findings") for language in LANGUAGES}
     for key, english in EN.items():
         one, other = placeholders(english), placeholders(ZH[key])
         assert one - language_of == other - language_of, key
@@ -272,7 +272,9 @@ def funnel_reasons():
                 yield reason
     yield from (f"identifier_{reason.value}" for reason in IdentifierReason)
     for kind, scope in EVERY_CONSENT:
-        yield from (funnel_step(Need("p", kind, scope), answer) for answer in Answer if answer is not Answer.YES)
+        yield from (
+            funnel_step(Need("p", kind, scope), answer) for answer in Answer if answer is not Answer.YES
+        )
 
 
 REASONS = {f"tables.funnel.{reason}" for reason in funnel_reasons()}

@@ -3,6 +3,7 @@
 import re
 import traceback
 import typing
+from enum import Enum
 from types import NoneType, UnionType
 
 import msgspec
@@ -64,9 +65,8 @@ def values_of(hint):
         return limited(hint, Meta(max_length=3)) if endless else st.tuples(*map(values_of, arguments))
     if origin in (typing.Union, UnionType):
         return st.one_of(*map(values_of, arguments))
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return messages_of(hint)
-    raise NotImplementedError(hint)
+    assert isinstance(hint, type), hint
+    return st.sampled_from(hint) if issubclass(hint, Enum) else messages_of(hint)
 
 
 def messages_of(kind):
