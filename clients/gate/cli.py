@@ -54,7 +54,7 @@ def draft(
 ) -> None:
     import tomli_w
 
-    from clients.gate.draft import draft_policy
+    from clients.gate.draft import draft_policy, for_approval
     from clients.home import NodeHome, for_toml
     from federation.jobfile import read_job_file
 
@@ -62,7 +62,7 @@ def draft(
     today = datetime.now(UTC).astimezone().date()
     coordinator = node.roster.identities(node.settings.name)["coordinator"].fingerprint
     policy = draft_policy(node.settings.name, node.settings.table, read_job_file(job).job, coordinator, today)
-    into.write_text(tomli_w.dumps(for_toml(policy)), "utf-8")
+    into.write_text(tomli_w.dumps(for_toml(for_approval(policy))), "utf-8")
     out.print(text("gate.drafted", file=into))
 
 

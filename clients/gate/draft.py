@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+import msgspec
+
 from clients.tables import TableSpec
 from federation.jobs import Job, Method
 from federation.messages import COORDINATOR
@@ -114,6 +116,22 @@ def draft_policy(party: str, spec: TableSpec, job: Job, coordinator: str, today:
         ),
         is_draft=True,
     )
+
+
+def for_approval(draft: Policy) -> Policy:
+    """A draft for people to complete: nobody has approved its assessments yet, and it relies on nobody's opinion."""
+    replace = msgspec.structs.replace
+    purposes = (
+        replace(
+            purpose,
+            basis_reference="",
+            legal_opinion=None,
+            recipients=tuple(replace(item, legal_opinion=None) for item in purpose.recipients),
+        )
+        for purpose in draft.purposes
+    )
+    assessments = (replace(item, approved_by="", approved=None) for item in draft.assessments)
+    return replace(draft, purposes=tuple(purposes), assessments=tuple(assessments))
 
 
 def notice_of(spec: TableSpec) -> str:

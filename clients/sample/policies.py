@@ -11,17 +11,19 @@ from typing import Final
 
 import msgspec
 import tomli_w
-from privacy.catalog import Catalog
 
 from clients.gate.draft import draft_policy
 from clients.home import for_toml
 from clients.sample.people import PARTIES
 from clients.sample.registration import sample_table
 from federation.jobs import Job
+from privacy.catalog import Catalog
 from privacy.decision import REFUSED_ACTIONS
 from privacy.policy import Contact, Policy, Purpose, PurposeClass, Titles
 
 IN_FORCE: Final = date(2026, 1, 1)
+VALID_UNTIL: Final = date(2099, 12, 31)
+"""A sample world is the same in every year."""
 APPROVED_BY: Final = "sample officer"
 _HANDLERS: Final = {
     "bank": "示例银行 Sample Bank",
@@ -57,11 +59,13 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
         purposes=purposes,
         notices=tuple(msgspec.structs.replace(item, purposes=names) for item in draft.notices),
         assessments=tuple(
-            msgspec.structs.replace(item, purposes=names, approved_by=APPROVED_BY)
+            msgspec.structs.replace(item, purposes=names, approved_by=APPROVED_BY, valid_until=VALID_UNTIL)
             for item in draft.assessments
         ),
         agreements=tuple(
-            msgspec.structs.replace(item, purposes=names, coordinator_fingerprints=())
+            msgspec.structs.replace(
+                item, purposes=names, coordinator_fingerprints=(), valid_until=VALID_UNTIL
+            )
             for item in draft.agreements
         ),
         is_draft=False,
