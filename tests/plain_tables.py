@@ -36,10 +36,15 @@ def last_words(folder, party, purpose, kind="general", scope="", recipient=""):
 
 
 def plain_values(spec, rows):
-    """The registered columns of some rows as the registration has them: ranges checked, transformed."""
+    """The registered columns of some rows: what is out of its range is missing."""
     values = rows[[field.name for field in spec.fields]].astype(float)
     for field in spec.fields:
         column = values[field.name]
-        column = column.where(column.between(field.minimum, field.maximum or np.inf))
-        values[field.name] = np.log1p(column) if field.transform == "log1p" else column
+        values[field.name] = column.where(column.between(field.minimum, field.maximum or np.inf))
     return values
+
+
+def plain_transformed(spec, values):
+    """The same after the transforms that the registration asks for."""
+    logs = {field.name for field in spec.fields if field.transform == "log1p"}
+    return values.apply(lambda column: np.log1p(column) if column.name in logs else column)
