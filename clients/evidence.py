@@ -19,16 +19,19 @@ def open_log(folder: Path) -> AuditLog:
 
 
 def documents(folder: Path) -> Mapping[str, bytes]:
-    """By file name: the policy as canonical JSON, and an item of evidence for each point that can be automated."""
-    from privacy.audit_items import items_of
-
+    """By file name: the policy as canonical JSON, and the evidence for each item of the audit guideline."""
     from clients.gate.policy import active_policy, catalog_of
     from clients.home import NodeHome
+    from privacy.audit_items import Cosigned, items_of
     from privacy.policy import encode_policy
 
     home = NodeHome.open(folder)
     policy = active_policy(home)
-    items = items_of(list(home.audit.events()), policy, catalog_of(policy))
+    cosigned = [
+        Cosigned(made.size, frozenset(one.witness for one in signed))
+        for made, signed in home.audit.checkpoints()
+    ]
+    items = items_of(home.audit.events(), policy, catalog_of(policy), cosigned)
     return {"policy.json": encode_policy(policy), **items}
 
 

@@ -15,6 +15,7 @@ from federation.align_messages import disclosures_of
 from federation.jobs import MatchMode, MatchPlan, PartyRole, Stage
 from federation.roles import Disclosures
 from privacy import errors
+from privacy.audit_items.guideline import FOR_PEOPLE, LEVELS, Level
 from privacy.consent import CROSSBORDER, PROVIDE, Answer, ConsentKind, Need, funnel_step
 from privacy.identifiers import IdentifierKind, IdentifierReason
 from privacy.reasons import Reason
@@ -396,6 +397,37 @@ def test_every_text_of_the_documents_exists():
     assert [(place, key) for place, key, _ in DOCUMENT_KEYS if key and key not in EN] == []
     expressions = {expression for _, _, expression in DOCUMENT_KEYS if expression}
     assert [item for item in expressions if not any(re.fullmatch(item, key) for key in EN)] == []
+
+
+AUDIT_ITEMS = ROOT / "privacy" / "audit_items"
+ITEM_TEXTS = {
+    *(f"audit.item.title.item_{number:02}" for number in LEVELS),
+    *(
+        f"audit.item.{kind}.item_{number:02}"
+        for kind in ("claim", "query")
+        for number in set(LEVELS) - set(FOR_PEOPLE)
+    ),
+    *(f"audit.item.human.item_{number:02}" for number in FOR_PEOPLE),
+    *(f"audit.item.level.{level.value}" for level in Level),
+}
+
+
+def test_every_text_of_the_audit_items_is_asked_for():
+    """Checks and open points are named where they are made, and looked up when they are written."""
+    named = {
+        literal(node)
+        for file, tree in SOURCES.items()
+        if file.is_relative_to(AUDIT_ITEMS)
+        for node in ast.walk(tree)
+    }
+    families = ("audit.item.check.", "audit.item.open.", "audit.item.summary.")
+    items = {key for key in EN if key.startswith("audit.item.")}
+    assert sorted(ITEM_TEXTS - items) == []
+    leftover = {
+        key for key in items - ITEM_TEXTS
+        if not key.startswith(families) or not {key.split(".")[-1], key.removeprefix("audit.item.")} & named
+    }  # fmt: skip
+    assert leftover == {f"audit.item.summary.column_{name}" for name in ("number", "title", "level", "found")}
 
 
 # --- what nobody asks for
