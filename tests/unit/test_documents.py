@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ import typer.main
 
 import clients.cli
 import server.cli
+from clients.gate.draft import draft_policy
+from clients.gate.policy import catalog_of
 from clients.home import NodeSettings
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
+from clients.tables.consents import read_consents
 from federation.jobfile import JobFile, PartyEntry, read_job_file
 from federation.jobs import Deadlines, Job, MatchPlan, PartyPlan, RiskPlan, SegmentsPlan
+from privacy.consent import PROVIDE, SENSITIVE, ConsentKind, Need
+from privacy.decision import Request, decide
 
 ROOT = Path(__file__).resolve().parents[2]
 TWINS = (("README.md", "README.zh-CN.md"), ("docs/quickstart.md", "docs/quickstart.zh-CN.md"))
@@ -170,6 +176,52 @@ def test_job_files_in_the_guides_are_accepted(name: str, tmp_path: Path) -> None
             spec = msgspec.convert(party.table, TableSpec)
             registered = {field.name for field in spec.fields}
             assert {*party.segment_fields, *party.risk_fields} <= registered
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_job_files_in_the_guides_pass_a_rehearsals_gate(name: str, tmp_path: Path) -> None:
+    """The policies that a rehearsal drafts for itself admit them: every column has a class that the job may use."""
+    for block in [block for language, block in blocks_of(name) if language == "toml"]:
+        file = tmp_path / "job.toml"
+        file.write_text(block, "utf-8")
+        found = read_job_file(file)
+        for entry in found.party:
+            spec = msgspec.convert(entry.table, TableSpec)
+            day = date(2026, 1, 1)
+            policy = draft_policy(entry.name, spec, found.job, "0" * 16, day)
+            request = Request(
+                purpose=found.job.purpose,
+                own=entry.name,
+                label_holder=found.job.roles.label_holder,
+                parties=found.job.roles.all,
+                fields={field.name: field.kind for field in spec.fields},
+                methods=found.job.methods,
+                coordinator="0" * 16,
+                today=day,
+            )
+            findings, terms = decide(policy, catalog_of(policy), request)
+            assert findings == ()
+            assert terms is not None
+
+
+@pytest.mark.parametrize("name", TWINS[1])
+def test_the_guides_consent_log_has_every_word_that_its_job_needs(name: str, tmp_path: Path) -> None:
+    (log,) = (block for language, block in blocks_of(name) if language == "csv")
+    (block,) = (block for language, block in blocks_of(name) if language == "toml")
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "consents.csv").write_text(log, "utf-8")
+    (tmp_path / "job.toml").write_text(block, "utf-8")
+    found = read_job_file(tmp_path / "job.toml")
+    table = msgspec.convert(found.party[0].table, TableSpec)
+    spec = msgspec.structs.replace(table, extra_prefixes=("12",))
+    words, problems = read_consents(spec)
+    assert problems == []
+    assert words is not None
+    policy = draft_policy("bank", spec, found.job, "0" * 16, date(2026, 1, 1))
+    provided = Need(found.job.purpose, ConsentKind.SEPARATE, PROVIDE, "shop")
+    sensitive = Need(found.job.purpose, ConsentKind.SEPARATE, SENSITIVE + "financial_situation")
+    assert set(words.needs) == {Need(found.job.purpose), provided, sensitive}
+    assert policy.purposes[0].sensitive_necessity.keys() == {"financial_situation"}
 
 
 def test_the_example_job_is_accepted() -> None:
