@@ -203,6 +203,8 @@ class StageContext:
         self.kept = Artefacts()
         self.is_settled = False
         """Whether a stage after the matching has begun: its result is final then."""
+        self.is_unmatched = False
+        """Whether the matching has to begin again and has not ended since."""
         self._closing = ExitStack()
         self._at_end: list[Callable[[], None]] = []
         self.results = home.results / f"{job.name}-{session[:8]}"
@@ -252,8 +254,6 @@ class StageContext:
         if not len(rows):
             return None
         if not self.is_settled:
-            self.table = self.table.without(rows)
-            self.gate.shrink(rows)
             self.unmatch()
             return np.empty(0, dtype=np.int64), True
         places = self.kept.places_of(rows)
@@ -261,9 +261,17 @@ class StageContext:
         return (places, False) if len(places) else None
 
     def unmatch(self) -> None:
-        """The matching begins again, here or because of another party."""
+        """The matching begins again, here or because of another party, without anybody who has left."""
+        gone = self.gate.shrink()
+        if len(gone):
+            self.table = self.table.without(gone)
         self.kept = Artefacts()
-        self.is_settled = False
+        self.is_settled, self.is_unmatched = False, True
+
+    def match(self, rows: Integers, subject_refs: np.ndarray[Any, Any]) -> None:
+        """The result of the matching: own row, and what the project calls the subject, per aligned row."""
+        self.kept.match(rows, subject_refs)
+        self.is_unmatched = False
 
     def drop(self, places: Integers) -> None:
         """Matched rows leave, here or at another party, by their first places.

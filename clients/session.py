@@ -21,7 +21,7 @@ from clients.stages import PartyStage, build_stage
 from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
-from federation.messages import COORDINATOR, Outgoing
+from federation.messages import COORDINATOR, Message, Outgoing
 from federation.pace import Every
 from federation.roles import Progress
 from federation.transport import HttpTransport, SessionClosed, Transport
@@ -37,6 +37,7 @@ from privacy.errors import (
     StaleSnapshot,
     UnexpectedMessage,
     is_refusal,
+    reasons_of,
 )
 from privacy.parameters import MINIMUM_KEY_BITS
 from privacy.texts import LANGUAGES, current_language
@@ -135,6 +136,8 @@ class PartySession:
         self._opened = 0
         self._done: list[str] = []
         self._void: set[int] = set()
+        self._voids = 0
+        """How often this party has told the others, or has heard from one of them, that rows leave."""
         self._others = (*sorted(members - {COORDINATOR}), COORDINATOR)
         self._stage: PartyStage | None = None
         self._stage_started = 0.0
@@ -196,8 +199,8 @@ class PartySession:
                     if is_refusal(code):
                         self._context.forget_unfinished()
                     raise PeerFailed("aborted", problem=texts.get(current_language(), code))
-                case control.StartStage(stage=number, name=name):
-                    self._start(number, name)
+                case control.StartStage():
+                    self._start(message)
                     return True
         else:
             match message:
@@ -238,27 +241,33 @@ class PartySession:
                 raise MessageInvalid("message_oversized", limit=MAX_EARLY_MESSAGES)
             self._early.append(received)
 
-    def _start(self, number: int, name: str) -> None:
+    def _start(self, message: control.StartStage) -> None:
+        number, name = message.stage, message.name
         stages = [stage.value for stage in self._job.stages]
         expected = [stages[len(self._done)]] if len(self._done) < len(stages) else []
         if self._done:
             expected.append(Stage.WITNESS.value)
         if self._number in self._void:
             expected += self._done  # a stage that is finished here was not finished everywhere
-        if self._stage is not None or number != self._number + 1 or name not in expected:
+        in_turn = self._stage is None and number == self._number + 1 and name in expected
+        if not in_turn or message.voids > self._voids:
             raise UnexpectedMessage(
                 "unexpected_message", role=self._own, message="session.start_stage/1", sender=COORDINATOR
             )
         if name != Stage.WITNESS:
             del self._done[stages.index(name) :]
-            self._context.is_settled = name != Stage.MATCH
         self._number = number
         self._early = [early for early in self._early if early.stage >= number]
         self._stage_started = time.monotonic()
         self._traffic_before = self._endpoint.traffic.copy()
         self._inbox.state = f"busy stage {number}"
         self._name = name
+        if message.voids < self._voids:
+            # News that rows leave was on its way to the coordinator: this run is void before it begins.
+            self._void.add(number)
+            return
         if name != Stage.WITNESS:
+            self._context.is_settled = name != Stage.MATCH
             self._gate.recheck()
             self._gate.note(EventType.ROUND_OPENED, stage=name)
         self._stage = build_stage(Stage(name), self._context)
@@ -273,11 +282,30 @@ class PartySession:
 
     def _attest(self) -> None:
         """Say on what this party works from now on: to the relay, which refuses everything else, and to everybody."""
-        attestation = self._gate.attestation()
-        self._transport.attest(attestation.binding)
-        self._endpoint.binding = attestation.binding
-        for name in self._others:
-            self._post(Outgoing(name, attestation), 0)
+        is_told = False
+        while not is_told:
+            attestation = self._gate.attestation()
+            self._transport.attest(attestation.binding)
+            self._endpoint.binding = attestation.binding
+            try:
+                for name in self._others:
+                    self._post(Outgoing(name, attestation), 0)
+                is_told = True
+            except StaleSnapshot:
+                if not self._is_new_snapshot():  # else the watch has seen one more change meanwhile
+                    raise
+
+    def _tell(self, name: str, message: Message, stage: int = 0) -> None:
+        """What others have to hear whatever else changes meanwhile."""
+        is_told = False
+        while not is_told:
+            try:
+                self._post(Outgoing(name, message), stage)
+                is_told = True
+            except StaleSnapshot:
+                if not self._is_new_snapshot():
+                    raise
+                self._attest()
 
     def _settle(self) -> bool:
         """Attest anew where consents have changed; True when rows have left, which makes the stage void."""
@@ -291,8 +319,9 @@ class PartySession:
         gone = control.RowsWithdrawn(positions=places.astype(np.uint32), rematch=rematch)
         for name in self._others:
             if name != COORDINATOR:
-                self._post(Outgoing(name, gone), 0)
-        self._post(Outgoing(COORDINATOR, control.StageVoided(rematch=rematch)), 0)
+                self._tell(name, gone)
+        self._voids += 1
+        self._tell(COORDINATOR, control.StageVoided(rematch=rematch))
         self._make_void()
         return True
 
@@ -300,9 +329,10 @@ class PartySession:
         """Rows of another party's leave the job; what runs is void."""
         if message.positions.ndim != 1 or message.positions.dtype != np.uint32:
             raise MessageInvalid("message_undecodable")
+        self._voids += 1
         if message.rematch:
             self._context.unmatch()
-        else:
+        elif not self._context.is_unmatched:  # else these were places in a matching that is void itself
             self._context.drop(message.positions.astype(np.int64))
         self._make_void()
 
@@ -392,7 +422,6 @@ class PartySession:
     def _report(self, error: SilhouetteError) -> None:
         """Tell the coordinator why this party stops, if it still listens."""
         texts = {language: error.for_others().render(language) for language in LANGUAGES}
+        failed = control.StageFailed(code=error.code, texts=texts, reasons=reasons_of(error))
         with contextlib.suppress(Exception):
-            self._send(
-                [Outgoing(COORDINATOR, control.StageFailed(code=error.code, texts=texts))], self._number
-            )
+            self._tell(COORDINATOR, failed, self._number)

@@ -79,7 +79,7 @@ class MatchStage:
         aligned, context = self.role.result, self._context
         if aligned is None:
             return []
-        context.kept.match(aligned.rows, aligned.subject_refs)
+        context.match(aligned.rows, aligned.subject_refs)
         context.keep("job", encode_job(context.job))
         context.keep("handle", context.kept.handle)
         seen = {"matched": len(aligned.rows)} if len(aligned.rows) >= context.k_min else {}

@@ -6,30 +6,40 @@ Homes, vaults, policies, consent stores, relay, driver and party sessions are th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
 from gate_scene import policy_for
 from in_process import InProcessFederation
 
 from clients.consents.node import changes_of
 from clients.consents.tables import Source
+from clients.context import StageContext
 from clients.gate.gate import Gate, utc_now
 from clients.gate.policy import activate
 from clients.home import NodeHome
 from clients.sample.dirt import PHONE_PREFIX, resident_ids
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
+from federation.audit_log import AuditLog
+from federation.frames import Endpoint
 from federation.jobs import Deadlines, Job, PartyPlan, PartyRole, RiskPlan, SegmentsPlan
-from federation.messages import COORDINATOR
+from federation.messages import COORDINATOR, Message
+from federation.transport import HttpTransport
 from privacy.audit import Event, EventType
 from privacy.consent import PROVIDE, SENSITIVE
 from privacy.identifiers import IdentifierKind
 from privacy.policy import Policy
 from server.records import Outcome
+from server.service import stale_noted_in
+from server.web import create_app
 
 PEOPLE = 90
 K_MIN = 5
@@ -87,6 +97,79 @@ def with_fields(job: Job, party: str, *fields: str) -> Job:
     return msgspec.structs.replace(job, parties=tuple(parties))
 
 
+OnSeal = Callable[[str, str, Message], None]
+
+
+def _watch_seals(patch: pytest.MonkeyPatch, on_seal: OnSeal) -> None:
+    seal = Endpoint.seal
+
+    def watched(endpoint: Endpoint, recipient: str, stage: int, message: Message) -> list[bytes]:
+        on_seal(endpoint.own, recipient, message)
+        return seal(endpoint, recipient, stage, message)
+
+    patch.setattr(Endpoint, "seal", watched)
+
+
+class _PartysClient:
+    """The public application as one party calls it."""
+
+    def __init__(self, client: TestClient, own: str, token: str) -> None:
+        self._client, self._headers = client, {"authorization": f"Bearer {token}", "x-party": own}
+
+    def request(self, method: str, path: str, headers: dict[str, str], content: bytes | None) -> Any:
+        return self._client.request(method, path, headers={**headers, **self._headers}, content=content)
+
+    def close(self) -> None:
+        pass
+
+
+class _OverHttp(HttpTransport):
+    """A mailbox behind the application's routes; only TLS and sockets are missing."""
+
+    def __init__(self, relay: HttpRelay, own: str, token: str) -> None:
+        self._http = _PartysClient(relay.client, own, token)
+        self._path = f"/relay/{relay.session}"
+        self._sent = self._confirmed = 0
+        self._relay, self._own = relay, own
+
+    def send(self, recipient: str, frame: bytes) -> None:
+        self._relay.frames.append((self._own, recipient, frame))
+        super().send(recipient, frame)
+
+
+class HttpRelay:
+    """What `in_process.RelayThread` is, over the coordinator's public application (`server.web.create_app`)."""
+
+    url = "memory://relay"
+    SECRET = "the driver's secret"
+
+    def __init__(self, log: AuditLog, session: str) -> None:
+        self.session = session
+        self.frames: list[tuple[str, str, bytes]] = []
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        app = create_app("https://127.0.0.1:1", trust, self.SECRET, stale_noted_in(log))
+        self.client = TestClient(app, base_url="https://coordinator.example").__enter__()
+        self._driver = {"authorization": f"Bearer {self.SECRET}"}
+
+    def transport(self, own: str, token: str) -> _OverHttp:
+        return _OverHttp(self, own, token)
+
+    def open(self, tokens: Mapping[str, str]) -> _OverHttp:
+        answer = self.client.put(f"/relay/{self.session}", json=dict(tokens), headers=self._driver)
+        answer.raise_for_status()
+        return _OverHttp(self, COORDINATOR, tokens[COORDINATOR])
+
+    def idle(self) -> dict[str, tuple[float | None, str]]:
+        status = self.client.get(f"/relay/{self.session}/status", headers=self._driver).json()
+        return {party: (item["idle_seconds"], item["state"]) for party, item in status.items()}
+
+    def close(self) -> None:
+        self.client.delete(f"/relay/{self.session}", headers=self._driver)
+
+    def stop(self) -> None:
+        self.client.__exit__(None, None, None)
+
+
 class World:
     """The parties' files as data frames until `build`, then their homes.
 
@@ -103,12 +186,19 @@ class World:
         self.outcomes: list[Outcome] = []
         self.clocks: dict[str, Callable[[], datetime]] = {}
         """The present of some parties' gates, where it is another."""
+        self.contexts: dict[str, StageContext] = {}
+        """What each party has of the last session, by name."""
         self._runs = 0
         monkeypatch.setattr("server.rounds.WATCH_SECONDS", 0.05)
         monkeypatch.setattr("clients.session.Gate", self._gate)
+        monkeypatch.setattr("clients.session.StageContext", self._context)
 
     def _gate(self, home: NodeHome, job: Job, session: str) -> Gate:
         return Gate(home, job, session, self.clocks.get(home.settings.name, utc_now))
+
+    def _context(self, home: NodeHome, *arguments: Any) -> StageContext:
+        made = self.contexts[home.settings.name] = StageContext(home, *arguments)
+        return made
 
     # --- before anything is written
 
@@ -229,15 +319,26 @@ class World:
 
     # --- jobs
 
-    def run(self, job: Job, session: str = "") -> Outcome:
-        """One attempt at a job, to its end."""
+    def run(self, job: Job, on_seal: OnSeal | None = None, *, over_http: bool = False) -> Outcome:
+        """One attempt at a job, to its end.
+
+        on_seal: told sender, recipient and message before it is sealed. over_http: the relay is the coordinator's
+        public application instead of calls.
+        """
         self._runs += 1
-        session = session or f"{self._runs:02d}5e551" * 5
+        self.session = session = f"{self._runs:02d}5e551" * 5
         handler = logging.Handler()
         handler.emit = lambda record: self.logs.append(handler.format(record))
         logging.getLogger().addHandler(handler)
         try:
             with self.monkeypatch.context() as patch:
+                if on_seal is not None:
+                    _watch_seals(patch, on_seal)
+                if over_http:
+                    patch.setattr(
+                        "in_process.RelayThread", partial(HttpRelay, self.federation.coordinator.audit)
+                    )
+                    patch.setattr("in_process.MemoryTransport", HttpRelay.transport)
                 outcome = self.federation.run(job, session, patch, with_policies=False)
         finally:
             logging.getLogger().removeHandler(handler)
@@ -251,9 +352,9 @@ class World:
         """A party's or the coordinator's log."""
         return [event for event in self.log_of(owner).events() if kind is None or event.type is kind]
 
-    def customers(self, party: str, session: str, job: Job) -> pd.DataFrame:
-        """What a party's own people find after a job."""
-        file = self.home(party).results / f"{job.name}-{session[:8]}" / "customers.csv"
+    def customers(self, party: str, job: Job) -> pd.DataFrame:
+        """What a party's own people find after the last run of a job."""
+        file = self.home(party).results / f"{job.name}-{self.session[:8]}" / "customers.csv"
         return pd.read_csv(file, dtype={"identifier": str})
 
     # --- leaks

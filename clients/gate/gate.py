@@ -20,6 +20,7 @@ from clients.consents.node import bring_in
 from clients.consents.subjects import kind_label
 from clients.gate.abroad import AbroadCounter
 from clients.gate.policy import active_policy, catalog_of
+from clients.gate.rows import guardian_need
 from clients.gate.table import TableRules, check_file
 from clients.home import NodeHome
 from clients.tables import CustomerTable
@@ -30,7 +31,7 @@ from federation.messages import COORDINATOR
 from federation.session import Attestation
 from privacy.audit import EventType
 from privacy.catalog import Catalog
-from privacy.consent import Answer
+from privacy.consent import Answer, ConsentKind, reason_of
 from privacy.decision import Request, Terms, check_crossborder_count, decide
 from privacy.errors import Denied
 from privacy.joining import Tokens
@@ -39,6 +40,9 @@ from privacy.reasons import Finding, Findings, Reason
 from privacy.snapshots import Snapshot
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+ASK_EVERYBODY: Final = -1
+"""Before every version of a store: nobody's answers have been seen."""
 SNAPSHOT_RECORD: Final = "snapshot"
 
 Clock = Callable[[], datetime]
@@ -96,6 +100,7 @@ class Gate:
         self._table: CustomerTable | None = None
         self._tokens: Tokens = np.empty((0, 2), np.uint64)
         self._holds = np.empty(0, np.bool_)
+        self._children = np.empty(0, np.bool_)
         self._root = ""
         self._snapshots = 0
         self._seen = 0
@@ -117,12 +122,14 @@ class Gate:
         """Before every message: the same policy and the same day, or the whole decision again. Raises `Denied`."""
         if self._now().astimezone().date() != self._decided:
             self.terms = self._decide()
+            self._seen = ASK_EVERYBODY  # some consents had yesterday as their last day
 
     def recheck(self) -> None:
         """Before every stage: the decision again, by the policy that is in force now. Raises `Denied`."""
         policy = active_policy(self._home)
         if policy.digest != self._policy.digest:
             self._policy, self._catalog = policy, catalog_of(policy)
+            self._seen = ASK_EVERYBODY  # another notice may be the purpose's now
         self.terms = self._decide()
 
     def _refuse(self, findings: Findings) -> NoReturn:
@@ -176,11 +183,13 @@ class Gate:
             rules=rules,
         )
         table = rules.without_dropped(table)
-        self._table = table
-        self._tokens = store.tokens(kind_label(spec), table.own_identifiers)
-        self._holds = np.ones(len(table), np.bool_)
-        self._count_abroad()
-        self._take_snapshot()
+        with self._lock:
+            self._table = table
+            self._tokens = store.tokens(kind_label(spec), table.own_identifiers)
+            self._holds = np.ones(len(table), np.bool_)
+            self._children = rules.children[table.rows]
+            self._count_abroad()
+            self._take_snapshot()
         numbers = {"rows": table.funnel[0].rows, "eligible": table.funnel[-1].rows}
         self.note(
             EventType.DATASET_ADMITTED,
@@ -262,29 +271,42 @@ class Gate:
         places = np.flatnonzero(self._holds & self._are_among(changed))
         if not len(places):
             return
-        tokens, now = self._tokens[places], self._now()
-        lost = self._store.restricted(tokens, now)
-        needs = [*self.terms.needs]
-        needs += [need for name in table.fields for need in self.terms.field_needs.get(name, ())]
-        for need in needs:
-            lost |= self._store.answers(tokens, need, self.terms.notices, now) != Answer.YES
-        places = places[lost]
+        is_lost, reasons = self._lacking(places, table)
+        places = places[is_lost]
         if len(places):
             self._holds[places] = False
             self._lost.append(places)
             self._take_snapshot()
-            self.note(
-                EventType.ROUND_VOIDED,
-                reasons=(Reason.CONSENT_WITHDRAWN.value,),
-                digests={"snapshot": self._root},
-            )
+            self.note(EventType.ROUND_VOIDED, reasons=reasons, digests={"snapshot": self._root})
             self.on_snapshot(self.attestation().binding)
 
-    def shrink(self, places: Positions) -> None:
-        """The table has lost these rows, by their places in it."""
-        stays = np.ones(len(self._tokens), np.bool_)
-        stays[places] = False
-        self._tokens, self._holds = self._tokens[stays], self._holds[stays]
+    def _lacking(self, places: Positions, table: CustomerTable) -> tuple[Mask, tuple[str, ...]]:
+        """Which of these rows may not be used as things stand now, and the codes of all reasons."""
+        tokens, now, children = self._tokens[places], self._now(), self._children[places]
+        everybody = np.ones(len(places), np.bool_)
+        asked = [(need, everybody) for need in self.terms.needs if need.kind is not ConsentKind.GENERAL]
+        for need in self.terms.needs:
+            if need.kind is ConsentKind.GENERAL:  # a guardian speaks for a child
+                asked += [(need, ~children), (guardian_need(self.terms), children)]
+        fields = [need for name in table.fields for need in self.terms.field_needs.get(name, ())]
+        asked += [(need, everybody) for need in fields]
+        lost = self._store.restricted(tokens, now)
+        reasons = [Reason.RESTRICTED_STATE] if lost.any() else []
+        for need, concerned in asked:
+            answers = self._store.answers(tokens, need, self.terms.notices, now)
+            failing = concerned & (answers != Answer.YES)
+            lost |= failing
+            reasons += [reason_of(need, Answer(answer)) for answer in np.unique(answers[failing]).tolist()]
+        return lost, tuple(dict.fromkeys(reason.value for reason in reasons))
+
+    def shrink(self) -> Positions:
+        """Rows that have been lost leave the table for good; their places in it as it was."""
+        with self._lock:
+            gone, stays = np.flatnonzero(~self._holds), self._holds
+            self._lost = []
+            self._tokens, self._children = self._tokens[stays], self._children[stays]
+            self._holds = np.ones(len(self._tokens), np.bool_)
+            return gone
 
     def _are_among(self, changed: Tokens | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which rows of the table belong to these subjects; None: everybody is to be asked about."""

@@ -13,7 +13,7 @@ from clients.consents.store import ConsentStore
 from clients.consents.subjects import kind_label
 from clients.gate.rows import RowRules
 from clients.tables import CustomerTable, FunnelStep, TableSpec
-from clients.tables.columns import FieldValues, Floats, as_cells, as_numbers
+from clients.tables.columns import FieldValues, Floats, Mask, as_cells, as_numbers
 from clients.tables.files import as_arrow, read_columns
 from clients.tables.problems import refuse
 from clients.tables.subjects import Funnel
@@ -74,13 +74,15 @@ class TableRules:
         self._spec, self._terms, self._store = spec, terms, store
         self._refuse, self._smallest = refuse_with, smallest
         self._rows = RowRules(spec, terms, store, now)
+        self.children: Mask = np.empty(0, np.bool_)
+        """(rows of the file,): for whom a guardian speaks; known when `exclude` has been called."""
         self._found: list[Finding] = []
         self._dropped: set[str] = set()
 
     def exclude(self, frame: pd.DataFrame, identifiers: Identifiers, funnel: Funnel) -> None:
         before = len(funnel.excluded)
         tokens = self._store.tokens(kind_label(self._spec), identifiers)
-        children = self._rows.exclude_by_age(frame, funnel)
+        children = self.children = self._rows.exclude_by_age(frame, funnel)
         self._rows.exclude_by_state(tokens, funnel)
         self._rows.exclude_by_retention(frame, funnel)
         self._rows.exclude_by_consent(tokens, children, funnel)
