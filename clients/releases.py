@@ -12,12 +12,14 @@ import pandas as pd
 
 from clients.context import Floats, Labels, StageContext, boosting_options
 from clients.gate.retention import RESULTS
+from clients.gate.rows import steps_of
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
 from federation.roles import View
 from federation.session import MatchRelease, RiskRelease
 from federation.trees import fit_trees
+from privacy.consent import STEP_REASONS
 from privacy.errors import CohortTooSmall
 from privacy.small_cells import hidden_cells, hidden_totals
 from privacy.texts import catalogue
@@ -30,6 +32,8 @@ EXCLUSION_REASONS: Final = tuple(
     if key.startswith(_FUNNEL) and (reason := key.removeprefix(_FUNNEL)) not in _ENDS
 )
 """Everything that may exclude a row, in the order in which `clients.tables` asks."""
+_OF_THE_FILE: Final = frozenset(EXCLUSION_REASONS) - frozenset(STEP_REASONS)
+"""Those that no rule of the gate is behind."""
 _QUALITY_DECIMALS: Final = 4
 _QUALITY_DECIMALS_SMALL_CLASS: Final = 2
 _RATE_DECIMALS: Final = 3
@@ -38,8 +42,10 @@ _RATE_DECIMALS: Final = 3
 def match_release(context: StageContext, matched: int) -> MatchRelease:
     """How the table shrank to the `matched` rows."""
     first, *excluded, last = context.table.funnel
-    # Every reason is listed, whether it excluded anybody or not: a missing one would say "nobody".
-    found = dict.fromkeys(EXCLUSION_REASONS, 0)
+    # Every reason that the job's terms know is listed, whether it excluded anybody or not: a missing one would say
+    # "nobody".
+    asked = steps_of(context.gate.terms) | _OF_THE_FILE
+    found = {reason: 0 for reason in EXCLUSION_REASONS if reason in asked}
     for step in excluded:
         found[step.reason] += step.rows  # consents for several recipients are asked about one by one
     # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.

@@ -12,11 +12,21 @@ from clients.consents.store import ConsentStore
 from clients.tables.columns import Mask, is_unknown_age
 from clients.tables.specs import TableSpec
 from clients.tables.subjects import Funnel, ages_of
-from privacy.consent import Answer, ConsentKind, Need, funnel_step
+from privacy.consent import NOT_CONSENT, Answer, ConsentKind, Need, funnel_step
 from privacy.decision import CHILD_AGE, Terms
 from privacy.joining import Tokens
 
 _WORST_FIRST: Final = (Answer.WITHDRAWN, Answer.EXPIRED, Answer.STALE, Answer.NEVER)
+
+
+def steps_of(terms: Terms) -> frozenset[str]:
+    """Every step that may exclude a row under these terms, whether it excludes anybody or not."""
+    needs = [*terms.needs, *(need for found in terms.field_needs.values() for need in found)]
+    if terms.purpose.minimum_age < CHILD_AGE:
+        needs.append(guardian_need(terms))
+    return frozenset(NOT_CONSENT) | {
+        funnel_step(need, answer) for need in needs for answer in Answer if answer is not Answer.YES
+    }
 
 
 def guardian_need(terms: Terms) -> Need:

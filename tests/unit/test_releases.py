@@ -18,11 +18,13 @@ from privacy.consent import (
     NOT_CONSENT,
     PROVIDE,
     SENSITIVE,
+    STEP_REASONS,
     Answer,
     ConsentKind,
     Need,
     funnel_step,
 )
+from privacy.decision import Terms
 from privacy.errors import CohortTooSmall
 from privacy.identifiers import IdentifierReason
 
@@ -151,18 +153,33 @@ def test_four_decimals_leave_many_numbers_of_positives_in_large_classes():
 # --- the funnel
 
 
+TERMS = Terms(
+    purpose=SimpleNamespace(name="credit_risk", minimum_age=18),
+    treatments={},
+    classes={},
+    needs=(Need("credit_risk"),),
+    field_needs={},
+    notices=frozenset(),
+)
+
+
 def funnel_of(**excluded):
     steps = [FunnelStep(reason, rows) for reason, rows in excluded.items()]
     eligible = 10_000 - sum(excluded.values())
     table = SimpleNamespace(
         funnel=(FunnelStep("rows_in_file", 10_000), *steps, FunnelStep("eligible", eligible))
     )
-    return match_release(SimpleNamespace(table=table, k_min=K_MIN), matched=70)
+    gate = SimpleNamespace(terms=TERMS)
+    return match_release(SimpleNamespace(table=table, k_min=K_MIN, gate=gate), matched=70)
 
 
-def test_every_reason_is_listed_whether_it_excluded_anybody_or_not():
+def test_every_reason_that_the_terms_know_is_listed_whether_it_excluded_anybody_or_not():
     release = funnel_of(duplicate=420, no_consent=900, under_age=60)
-    assert [reason for reason, _ in release.funnel] == list(EXCLUSION_REASONS)
+    listed = [reason for reason, _ in release.funnel]
+    consents = {"no_consent", "consent_withdrawn", "consent_expired", "consent_stale"}
+    others = {reason for reason in EXCLUSION_REASONS if reason not in STEP_REASONS}
+    assert set(listed) == others | set(NOT_CONSENT) | consents
+    assert listed == [reason for reason in EXCLUSION_REASONS if reason in listed]
     shown = {reason: rows for reason, rows in release.funnel if rows is not None}
     assert shown.items() <= {"duplicate": 420, "no_consent": 900, "under_age": 60}.items()
     assert (release.rows, release.eligible, release.matched) == (10_000, 10_000 - 1380, 70)
