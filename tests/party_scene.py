@@ -1,9 +1,11 @@
 """One party's session seen from outside: a scripted relay, and a coordinator and a partner that the test speaks for."""
 
 import queue
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
+from gate_scene import admit
 from matching_parties import as_identifiers
 
 from clients.home import NodeHome, NodeSettings
@@ -11,13 +13,13 @@ from clients.session import PartySession
 from clients.tables import FieldSpec, TableSpec
 from federation import align
 from federation import session as control
-from federation.frames import Endpoint
+from federation.frames import Endpoint, binding_of
 from federation.jobs import Job, MatchMode, MatchPlan, PartyPlan, PartyRole, encode_job
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json
 from federation.transport import SessionClosed
 from privacy import matching
-from privacy.errors import PeerDropped
+from privacy.errors import PeerDropped, StaleSnapshot
 from privacy.identifiers import IdentifierKind
 from privacy.sealing import Identity
 
@@ -43,7 +45,7 @@ def match_job(own, other, own_is_holder=True, **changes):
     first, second = roles if own_is_holder else reversed(roles)
     job = Job(
         name="tiny",
-        purpose="marketing",
+        purpose="credit_risk",
         parties=(plan(own, first), plan(other, second)),
         profile="TESTING_ONLY",
         match=MatchPlan(mode=MatchMode.KEYED),
@@ -52,16 +54,24 @@ def match_job(own, other, own_is_holder=True, **changes):
 
 
 JOB = match_job("bank", "shop")
+ATTESTATION = control.Attestation(
+    policy="a" * 64, schema="b" * 64, snapshot="c" * 64, agreements=("one",), pipia="pipia-1"
+)
+"""What the partner says that it works on."""
 
 
 class Script:
-    """A transport that delivers prepared frames, then says that the session is closed."""
+    """A transport that delivers prepared frames, then says that the session is closed.
+
+    As the relay does, it takes only messages that are bound to what was attested last.
+    """
 
     def __init__(self):
         self.sent = []
         self.attested = []
         self.closed = False
         self.fails_to_send = False
+        self.before_send = lambda recipient: None
         self.end = SessionClosed()
         self._frames = queue.SimpleQueue()
 
@@ -72,6 +82,10 @@ class Script:
     def send(self, recipient, frame):
         if self.fails_to_send:
             raise PeerDropped("relay_unreachable")
+        self.before_send(recipient)
+        binding, begins = binding_of(frame)
+        if begins and binding != self.attested[-1]:
+            raise StaleSnapshot("snapshot_stale_here")
         self.sent.append((recipient, frame))
 
     def attest(self, binding):
@@ -110,8 +124,9 @@ class Scene:
         self.use(JOB)
 
     def use(self, job, session=SESSION):
-        """Take another job; the coordinator and the partner begin anew."""
+        """Take another job, which the policy admits; the coordinator and the partner begin anew."""
         self.job = job
+        admit(self.home, job)
         self.offer = control.Offer(session, URL, "token", encode_job(job))
         keys = {COORDINATOR: COORDINATOR_KEYS, "shop": PARTNER_KEYS}
         public = {name: key.public for name, key in keys.items()} | {"bank": self.home.identity.public}
@@ -134,29 +149,55 @@ class Scene:
         return PartySession(self.home, self.offer, connect)
 
     def says(self, stage, message, sender=None):
-        """Let a peer (default: the coordinator) send a message."""
-        self.script.deliver((sender or self.coordinator).seal("bank", stage, message))
+        """Let a peer (default: the coordinator) send a message; a partner says first what it works on."""
+        sender = sender or self.coordinator
+        if sender is self.shop and not sender.binding:
+            self.attests()
+        self.script.deliver(sender.seal("bank", stage, message))
 
-    def start(self, number=1, name="match"):
-        self.says(0 if number < 0 else number, control.StartStage(stage=number, name=name))
-        if (number, name) == (1, "match") and self.job.roles.label_holder == "bank":
-            self.says(1, align.ListStamp(stamp=bytes(32)), self.shop)
+    def attests(self, said=ATTESTATION):
+        """Let the partner say what it works on from now on."""
+        self.shop.binding = said.binding
+        self.script.deliver(self.shop.seal("bank", 0, said))
 
-    def matches(self):
-        """Let the coordinator and the partner bring the first stage to its end."""
-        self.says(1, align.PartWanted(parts=1, part=0))
-        self.says(1, matched())
-        self.says(1, row_check(), self.shop)
+    def start(self, number=1, name="match", voids=0):
+        self.says(0 if number < 0 else number, control.StartStage(stage=number, name=name, voids=voids))
+        if name == "match" and number > 0 and self.job.roles.label_holder == "bank":
+            self.says(number, align.ListStamp(stamp=bytes(32)), self.shop)
+
+    def matches(self, number=1, phones=PHONES):
+        """Let the coordinator and the partner bring a matching to its end."""
+        self.says(number, align.PartWanted(parts=1, part=0))
+        self.says(number, matched(len(phones)))
+        self.says(number, row_check(phones=phones), self.shop)
+
+    def restrict(self, *phones):
+        """From now on nothing but storage may touch these subjects."""
+        tokens = self.home.consents.tokens(KIND, as_identifiers(phones))
+        self.home.consents.restrict(tokens, "dispute", "PIPL 46", datetime.now(UTC))
+
+    def withdraw_rows(self, *positions, rematch=False, dtype=np.uint32):
+        """Let the partner say that rows of its own leave."""
+        self.attests(msgspec.structs.replace(ATTESTATION, snapshot="d" * 64))
+        gone = control.RowsWithdrawn(positions=np.array(positions, dtype=dtype), rematch=rematch)
+        self.says(0, gone, self.shop)
 
     def heard(self):
         """(stage, message) of everything the coordinator received."""
-        opened = [self.coordinator.open(frame) for to, frame in self.script.sent if to == COORDINATOR]
+        return self._opened_by(self.coordinator)
+
+    def shop_heard(self):
+        """(stage, message) of everything the partner received."""
+        return self._opened_by(self.shop)
+
+    def _opened_by(self, peer):
+        opened = [peer.open(frame) for to, frame in self.script.sent if to == peer.own]
         return [(item.stage, item.message) for item in opened if item]
 
 
-def row_check(rows=ROWS):
+def row_check(rows=None, phones=PHONES):
     """What a partner with the same customers says about its first matched rows."""
-    tokens = matching.blind(MATCHING_KEY, KIND, as_identifiers(PHONES)).tokens[:rows]
+    tokens = matching.blind(MATCHING_KEY, KIND, as_identifiers(phones)).tokens[:rows]
     return align.RowCheck(digest=align.row_digest(MATCHING_KEY, matching.subject_refs(MATCHING_KEY, tokens)))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from background import pool_threads, wait_until
+from gate_scene import admit, home_of, job_for
 
 import privacy.mask_pool
 import privacy.paillier_secret
 from clients.context import PAILLIER_RECORD, ParallelDecryptor, PooledZeros, StageContext, forget_keys
-from clients.home import NodeHome, NodeSettings
+from clients.gate.gate import Gate
+from clients.home import NodeHome
 from clients.tables import TableSpec
-from federation.jobs import Job, PartyPlan, PartyRole
 from federation.roles import Decryptor
+from privacy.errors import CohortTooSmall
 from privacy.identifiers import IdentifierKind
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import ALONE, Workers
@@ -68,17 +72,23 @@ def test_the_job_says_which_kind_of_key_and_the_session_ends_it(tmp_path: Path, 
     table = TableSpec(
         path=str(tmp_path / "none.csv"), id_column="phone", id_kind=IdentifierKind.PHONE, fields=()
     )
-    settings = NodeSettings(name="bank", table=table, n_jobs=1, allow_testing_profile=True)
-    home = NodeHome.create(tmp_path / "bank", settings)
-    parties = (
-        PartyPlan(name="bank", role=PartyRole.LABEL_HOLDER),
-        PartyPlan(name="shop", role=PartyRole.FEATURE_HOLDER),
-    )
-    job = Job(
-        name="autumn", purpose="credit_risk", parties=parties, profile="TESTING_ONLY", alpha_keys=alpha_keys
-    )
-    context = StageContext(home, job, "0" * 32)
+    home = home_of(tmp_path / "bank", table)
+    home.write_settings(msgspec.structs.replace(home.settings, n_jobs=1))
+    home = NodeHome.open(home.folder)
+    job = job_for("bank", (), alpha_keys=alpha_keys)
+    admit(home, job)
+    context = StageContext(home, job, "0" * 32, Gate(home, job, "0" * 32))
     context.close()  # before there is anything to close
+    for few in (0, context.k_min - 1):
+        context.kept.match(np.arange(few), np.zeros((few, 0), np.uint8))
+        with pytest.raises(
+            CohortTooSmall
+        ) as caught:  # nothing is opened about so few people, and no key is made
+            _ = context.decryptor
+        assert caught.value.key == "key_cohort_small"
+    assert not home.vault.names("job/")
+    context.kept.match(np.arange(context.k_min), np.zeros((context.k_min, 0), np.uint8))
+    assert context.decrypted == 0
     decryptor = context.decryptor.expect(2)
     assert context.decryptor is decryptor
     assert context.key.is_alpha is alpha_keys
@@ -86,8 +96,10 @@ def test_the_job_says_which_kind_of_key_and_the_session_ends_it(tmp_path: Path, 
     stored = [name for name in home.vault.names("job/") if name.endswith(PAILLIER_RECORD)]
     assert SecretKey.from_bytes(home.vault.get(stored[0]) or b"").is_alpha is alpha_keys
     assert context.workers == Workers(1)
-    decryptor.encrypt([1, 2, 3])
+    ciphertexts = decryptor.encrypt([1, 2, 3])
     wait_until(lambda: len(decryptor._pool) == 3)
+    assert decryptor.decrypt(ciphertexts) == [1, 2, 3]
+    assert context.decrypted == 3
     context.close()
     assert len(decryptor._pool) == 0
     assert not pool_threads()

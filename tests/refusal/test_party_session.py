@@ -2,14 +2,18 @@
 
 import threading
 
+import msgspec
+import numpy as np
 import pytest
 from party_scene import (
+    ATTESTATION,
     CANARY,
     COORDINATOR_KEYS,
     JOB,
     KIND,
     MATCHING_KEY,
     PARTNER_KEYS,
+    PHONES,
     ROWS,
     SESSION,
     Script,
@@ -19,11 +23,13 @@ from party_scene import (
 )
 
 from clients import session as session_module
+from clients.gate.policy import active_policy
 from clients.session import PartySession
 from federation import align
 from federation import session as control
-from federation.frames import Endpoint
-from federation.jobs import RiskPlan
+from federation.audit_messages import ShownCheckpoint
+from federation.frames import Endpoint, binding_of
+from federation.jobs import RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
 from privacy.errors import (
     CohortTooSmall,
@@ -33,9 +39,14 @@ from privacy.errors import (
     PeerFailed,
     SealBroken,
     SignatureInvalid,
+    StaleSnapshot,
     UnexpectedMessage,
 )
+from privacy.parameters import TESTING_ONLY
+from privacy.reasons import Reason
 from privacy.texts import LANGUAGES
+
+K_MIN = TESTING_ONLY.k_min
 
 
 def fails(scene, error, key):
@@ -65,19 +76,53 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     scene.says(0, control.EndSession())
     scene.party().run()
     heard = scene.heard()
-    kinds = [type(message).__name__ for _, message in heard if not isinstance(message, control.StageProgress)]
-    assert kinds == ["Ready", "TokenList", "TokenPart", "MatchRelease", "StageFinished"]
-    assert [stage for stage, _ in heard] == [0] + [1] * (len(heard) - 1)
+    assert kinds_of(heard) == [
+        "Attestation", "Ready", "Attestation", "TokenList", "TokenPart", "MatchRelease", "StageFinished",
+    ]  # fmt: skip
+    about_all = (control.Attestation, control.Ready)
+    assert {stage for stage, message in heard if isinstance(message, about_all)} == {0}
+    assert {stage for stage, message in heard if not isinstance(message, about_all)} == {1}
     finished = heard[-1][1]
     assert finished.received == {
         "align.stamp/1": 1, "align.part_wanted/1": 1, "align.matched/2": 1, "align.check/1": 1,
+        "session.attestation/1": 1,
     }  # fmt: skip
     assert finished.bytes_sent.keys() == {COORDINATOR, "shop"}
+    (result,) = scene.home.vault.names("results/")
     assert scene.home.vault.names() == [
-        "flower_key", "identity", f"job/{SESSION}/handle", f"job/{SESSION}/job",
+        "consents/keys", "flower_key", "identity", f"job/{SESSION}/handle", f"job/{SESSION}/job",
+        f"job/{SESSION}/snapshot/0", "policy", result,
     ]  # fmt: skip
     assert scene.script.closed
-    assert not [thread for thread in threading.enumerate() if thread.name == "inbox" and thread.is_alive()]
+    alive = {thread.name for thread in threading.enumerate() if thread.is_alive()}
+    assert not alive & {"inbox", "consent-watch"}
+
+
+def without_notes(heard):
+    """Without the notes on progress, which come when they come."""
+    return [(stage, message) for stage, message in heard if not isinstance(message, control.StageProgress)]
+
+
+def kinds_of(heard):
+    """The kinds of messages."""
+    return [type(message).__name__ for _, message in without_notes(heard)]
+
+
+def test_everything_is_bound_to_what_the_party_attested_last(scene):
+    scene.start()
+    scene.matches()
+    scene.says(0, control.EndSession())
+    scene.party().run()
+    bindings = [binding_of(frame)[0] for _, frame in scene.script.sent]
+    before, after = scene.script.attested
+    assert list(dict.fromkeys(bindings)) == [before, after]
+    # Before a row has been read, and with everybody whose data the session uses.
+    for heard in (scene.heard(), scene.shop_heard()):
+        said = [message for _, message in heard if isinstance(message, control.Attestation)]
+        assert [message.binding for message in said] == [before, after]
+        assert [len(message.snapshot) for message in said] == [0, 64]
+        assert {message.policy for message in said} == {active_policy(scene.home).digest}
+        assert said[0].agreements == ("rehearsal-entrusted", "rehearsal-provide")
 
 
 def unfinished(scene):
@@ -135,9 +180,9 @@ def test_a_partners_message_waits_until_the_stage_begins(scene):
     scene.party().run()
     assert isinstance(scene.heard()[-1][1], control.StageFinished)
     # A feature holder is done when it has told the label holder which rows it has.
-    stamp, told = [scene.shop.open(frame).message for to, frame in scene.script.sent if to == "shop"]
-    assert isinstance(stamp, align.ListStamp)
-    assert told.digest == row_check().digest
+    heard = scene.shop_heard()
+    assert kinds_of(heard) == ["Attestation", "Attestation", "ListStamp", "RowCheck"]
+    assert heard[-1][1].digest == row_check().digest
 
 
 def test_a_partners_check_may_come_before_the_matches(scene):
@@ -227,6 +272,296 @@ def test_too_many_messages_for_later_stages(scene, monkeypatch):
     for _ in range(4):
         scene.says(1, align.MatchingKey(kind="phone", key=bytes(32)), scene.shop)
     fails(scene, MessageInvalid, "message_oversized")
+
+
+# --- what messages rest on
+
+
+def test_a_partner_that_has_not_said_what_it_works_on(scene):
+    scene.says(1, control.StartStage(stage=1, name="match"))
+    scene.script.deliver(scene.shop.seal("bank", 1, align.ListStamp(stamp=bytes(32))))
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+@pytest.mark.parametrize("binding", [b"", bytes(32)])
+def test_a_partners_message_on_anything_else_than_it_attested(scene, binding):
+    scene.attests()
+    scene.says(1, control.StartStage(stage=1, name="match"))
+    scene.shop.binding = binding
+    scene.script.deliver(scene.shop.seal("bank", 1, align.ListStamp(stamp=bytes(32))))
+    told = fails(scene, StaleSnapshot, "snapshot_stale")
+    assert told.reasons == (Reason.CONSENT_STALE_SNAPSHOT,)
+    assert unfinished(scene) == []
+
+
+def test_a_coordinator_attests_nothing(scene):
+    scene.coordinator.binding = ATTESTATION.binding
+    scene.says(0, ATTESTATION)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+@pytest.fixture
+def at_message(monkeypatch):
+    """Lets something happen when the label holder's role has received its n-th message, before it answers."""
+
+    def hook(number, act):
+        count = 0
+        receive = align.LabelHolder.receive
+
+        def hooked(self, sender, message):
+            nonlocal count
+            count += 1
+            answers = receive(self, sender, message)
+            if count == number:
+                act()
+            return answers
+
+        monkeypatch.setattr(align.LabelHolder, "receive", hooked)
+
+    return hook
+
+
+STAMP, PART_WANTED, MATCHED = 1, 2, 3
+LEFT = [phone for phone in PHONES if phone != CANARY]
+
+
+@pytest.mark.parametrize("moment", [STAMP, PART_WANTED, MATCHED])
+def test_who_leaves_while_it_is_matched_is_in_no_later_message(scene, at_message, moment):
+    at_message(moment, lambda: scene.restrict(CANARY))
+    scene.start()
+    scene.says(1, align.PartWanted(parts=1, part=0))
+    scene.says(1, matched())
+    scene.says(1, row_check(), scene.shop)
+    scene.start(2, voids=1)
+    scene.matches(2, LEFT)
+    scene.says(0, control.EndSession())
+    scene.party().run()
+
+    heard = without_notes(scene.heard())
+    place = kinds_of(heard).index("StageVoided")
+    before = ["TokenList", "TokenPart"][: moment - STAMP]
+    assert kinds_of(heard)[:place] == ["Attestation", "Ready", "Attestation", *before, "Attestation"]
+    assert heard[place][1].rematch
+    assert kinds_of(heard)[place + 1 :] == ["TokenList", "TokenPart", "MatchRelease", "StageFinished"]
+    assert {stage for stage, _ in heard[place + 1 :]} == {2}
+    counts = [message.count for _, message in heard if isinstance(message, align.TokenList)]
+    assert counts == [ROWS] * ("TokenList" in before) + [ROWS - 1]
+    told = scene.shop_heard()
+    (place,) = [place for place, kind in enumerate(kinds_of(told)) if kind == "RowsWithdrawn"]
+    assert isinstance(told[place - 1][1], control.Attestation)
+    assert (told[place][1].rematch, len(told[place][1].positions)) == (True, 0)
+    (file,) = scene.home.results.rglob("customers.csv")
+    assert CANARY not in file.read_text()
+    assert len(file.read_text().splitlines()) == 1 + len(LEFT)
+
+
+def finished_without(scene, act):
+    """A session in which somebody leaves while the second message is handled; then it is matched again."""
+    scene.start()
+    scene.says(1, align.PartWanted(parts=1, part=0))
+    scene.start(2, voids=1)
+    scene.matches(2, LEFT)
+    scene.says(0, control.EndSession())
+    party = scene.party()
+    act(party)
+    party.run()
+    return without_notes(scene.heard())
+
+
+def test_a_message_that_the_relay_refuses_is_not_sent_again(scene):
+    """The watch has told the relay of a new snapshot while a message on the older one was made."""
+
+    def meanwhile(party):
+        def leave(recipient):
+            if recipient == "shop" and sum(to == "shop" for to, _ in scene.script.sent) == 2:
+                scene.script.before_send = lambda to: None
+                scene.restrict(CANARY)
+                assert party._gate.look()
+
+        scene.script.before_send = leave
+
+    heard = finished_without(scene, meanwhile)
+    # A message was on its way; every number arrives once and in order, or it could not be opened.
+    assert kinds_of(heard) == [
+        "Attestation", "Ready", "Attestation", "Attestation", "StageVoided",
+        "TokenList", "TokenPart", "MatchRelease", "StageFinished",
+    ]  # fmt: skip
+    assert [message.count for _, message in heard if isinstance(message, align.TokenList)] == [ROWS - 1]
+
+
+def test_who_leaves_while_another_leaves(scene, at_message):
+    """The relay hears of a newer snapshot while the party still tells of the one before."""
+    others = [phone for phone in LEFT if phone != PHONES[0]]
+
+    def first():
+        scene.restrict(CANARY)
+        scene.script.before_send = second
+
+    def second(recipient):
+        if recipient == COORDINATOR:
+            scene.script.before_send = lambda to: None
+            scene.restrict(PHONES[0])
+            assert party._gate.look()
+
+    at_message(PART_WANTED, first)
+    scene.start()
+    scene.says(1, align.PartWanted(parts=1, part=0))
+    scene.start(2, voids=1)
+    scene.start(3, voids=2)
+    scene.matches(3, others)
+    scene.says(0, control.EndSession())
+    party = scene.party()
+    party.run()
+    heard = without_notes(scene.heard())
+    assert kinds_of(heard)[-4:] == ["TokenList", "TokenPart", "MatchRelease", "StageFinished"]
+    assert [message.count for _, message in heard if isinstance(message, align.TokenList)] == [ROWS, ROWS - 2]
+    assert kinds_of(heard).count("StageVoided") == kinds_of(scene.shop_heard()).count("RowsWithdrawn")
+
+
+def test_who_is_not_in_the_table_makes_nothing_void(scene, at_message):
+    at_message(PART_WANTED, lambda: scene.restrict("13999999999"))
+    scene.start()
+    scene.matches()
+    scene.says(0, control.EndSession())
+    scene.party().run()
+    assert "StageVoided" not in kinds_of(scene.heard())
+    assert len(scene.script.attested) == 2
+
+
+# --- rows of a partner leave
+
+
+def test_a_matching_begins_again_when_a_partners_rows_leave(scene):
+    scene.start()
+    scene.says(1, align.PartWanted(parts=1, part=0))
+    scene.withdraw_rows(rematch=True)
+    scene.says(1, matched(), None)  # of the stage that is void
+    scene.says(1, row_check(), scene.shop)
+    scene.start(2, voids=1)
+    scene.matches(2)
+    scene.says(0, control.EndSession())
+    scene.party().run()
+    kinds = kinds_of(scene.heard())
+    assert kinds[3:] == ["TokenList", "TokenPart", "TokenList", "TokenPart", "MatchRelease", "StageFinished"]
+    (file,) = scene.home.results.rglob("customers.csv")
+    assert len(file.read_text().splitlines()) == 1 + ROWS
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64])
+def test_places_of_another_type(scene, dtype):
+    scene.start()
+    scene.withdraw_rows(1, 2, dtype=dtype)
+    fails(scene, MessageInvalid, "message_undecodable")
+
+
+def test_places_of_another_shape(scene):
+    scene.start()
+    gone = control.RowsWithdrawn(positions=np.zeros((2, 2), np.uint32), rematch=False)
+    scene.says(0, gone, scene.shop)
+    fails(scene, MessageInvalid, "message_undecodable")
+
+
+def with_a_matching(scene):
+    """A session whose matching is done and whose next stage has begun."""
+    scene.use(msgspec.structs.replace(JOB, segments=SegmentsPlan(n_clusters=2, n_init=1)))
+    scene.start()
+    scene.matches()
+    scene.start(2, "segments")
+
+
+def test_places_that_the_matching_does_not_have(scene):
+    with_a_matching(scene)
+    scene.withdraw_rows(0, ROWS)
+    fails(scene, UnexpectedMessage, "rows_unknown")
+
+
+def test_so_many_rows_leave_that_too_few_stay(scene):
+    with_a_matching(scene)
+    scene.withdraw_rows(*range(ROWS - K_MIN + 1))
+    told = fails(scene, CohortTooSmall, "rows_left_few")
+    assert told.reasons == (Reason.COHORT_TOO_SMALL,)
+
+
+def test_rows_leave_the_stages_that_follow_and_those_of_before_stay(scene):
+    with_a_matching(scene)
+    scene.withdraw_rows(3, 5)
+    scene.start(3, "segments", voids=1)
+    with pytest.raises(PeerDropped):
+        scene.party().run()
+    kinds = kinds_of(scene.heard())
+    assert kinds.count("StageFinished") == 1  # the matching, which is not repeated
+    handle = msgspec.msgpack.decode(scene.home.vault.get(f"job/{SESSION}/handle"))
+    rows = np.frombuffer(handle["rows"], np.int64)
+    assert len(rows) == ROWS - 2
+
+
+def test_a_coordinator_makes_no_rows_leave(scene):
+    scene.start()
+    scene.says(1, control.RowsWithdrawn(positions=np.zeros(1, np.uint32), rematch=False))
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+# --- stages that are void
+
+
+def test_no_stage_is_repeated_without_a_reason(scene):
+    scene.start()
+    scene.matches()
+    scene.start(2)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_a_stage_that_is_void_is_not_begun_twice(scene):
+    scene.start()
+    scene.withdraw_rows(rematch=True)
+    scene.start(2, voids=1)
+    scene.start(3, voids=1)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_another_stage_than_the_one_that_is_void(scene):
+    scene.start()
+    scene.withdraw_rows(rematch=True)
+    scene.start(2, "segments", voids=1)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_news_that_nobody_has_told(scene):
+    scene.start(voids=1)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_a_stage_that_began_before_the_coordinator_heard_is_void_at_once(scene):
+    scene.start()
+    scene.withdraw_rows(rematch=True)
+    scene.start(2, voids=0)  # crossed the news on its way
+    scene.says(2, matched())
+    scene.start(3, voids=1)
+    scene.matches(3)
+    scene.says(0, control.EndSession())
+    scene.party().run()
+    heard = without_notes(scene.heard())
+    assert {stage for stage, _ in heard if stage > 1} == {3}
+
+
+# --- who witnesses
+
+
+def test_logs_are_witnessed_only_after_a_stage(scene):
+    scene.start(1, "witness")
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_after_a_stage_the_state_of_the_log_is_shown_to_everybody(scene):
+    scene.start()
+    scene.matches()
+    scene.start(2, "witness")
+    with pytest.raises(PeerDropped):
+        scene.party().run()
+    shown = [message for _, message in scene.heard() if isinstance(message, ShownCheckpoint)]
+    assert [message.checkpoint.origin for message in shown] == ["bank"]
+    shown = [message for _, message in scene.shop_heard() if isinstance(message, ShownCheckpoint)]
+    assert [message.checkpoint.origin for message in shown] == ["bank"]
 
 
 # --- frames that are refused

@@ -5,14 +5,18 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
+from gate_scene import policy_for
 from party_scene import CANARY, JOB, URL, Script, match_job, plan
 
 from clients.app import make_app, read_offer
+from clients.gate.policy import POLICY_RECORD, activate
 from clients.home import NodeHome, NodeSettings
 from clients.session import connect_http
 from clients.tables import TableSpec
 from federation import session as control
-from privacy.errors import ConfigInvalid, MessageInvalid, ProfileForbidden, UnexpectedMessage
+from federation.jobs import encode_job
+from privacy.audit import EventType
+from privacy.errors import ConfigInvalid, Denied, MessageInvalid, ProfileForbidden, UnexpectedMessage
 from privacy.identifiers import IdentifierKind
 from privacy.texts import LANGUAGES
 
@@ -38,6 +42,40 @@ def test_a_job_with_strangers(scene):
 def test_a_job_without_this_party(scene):
     scene.use(match_job("insurer", "shop"))
     refuses_offer(scene, ConfigInvalid, "job_party_unknown")
+
+
+def test_a_node_without_a_policy(scene):
+    scene.home.vault.remove(POLICY_RECORD)
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-POLICY-UNAVAILABLE",)
+
+
+def test_a_job_for_a_purpose_that_the_policy_does_not_have(scene):
+    scene.offer = msgspec.structs.replace(
+        scene.offer, job=encode_job(match_job("bank", "shop", purpose="other"))
+    )
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-PURPOSE-UNREGISTERED",)
+    *_, last = scene.home.audit.events()
+    assert (last.type, last.reasons) == (EventType.DATASET_REFUSED, ("R-PURPOSE-UNREGISTERED",))
+    assert not scene.home.vault.names("job/")
+
+
+def test_marketing_on_another_basis_than_consent(scene):
+    """A table without a log of consents: a contract is no basis for profiling."""
+    scene.use(match_job("bank", "shop", purpose="marketing"))
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-BASIS-MISSING",)
+
+
+def test_an_agreement_that_names_another_coordinator(scene):
+    policy = policy_for(scene.home, scene.job)
+    agreements = (
+        msgspec.structs.replace(item, coordinator_fingerprints=("0" * 16,)) for item in policy.agreements
+    )
+    activate(scene.home, msgspec.structs.replace(policy, agreements=tuple(agreements)), is_rehearsal=True)
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-SUBDELEGATION-UNAPPROVED",)
 
 
 def test_a_weak_profile(scene):
