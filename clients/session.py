@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import resource
-import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,6 +15,7 @@ from clients.context import StageContext, forget_keys, forget_stale
 from clients.gate.gate import Gate
 from clients.gate.watch import ConsentWatch
 from clients.home import NodeHome
+from clients.inbox import Inbox
 from clients.stages import PartyStage, build_stage
 from federation import session as control
 from federation.frames import Endpoint, Received
@@ -28,7 +27,9 @@ from federation.transport import HttpTransport, SessionClosed, Transport
 from federation.wire import tag_of
 from privacy.audit import EventType
 from privacy.errors import (
+    Denied,
     DisclosureNotAccepted,
+    LogUnavailable,
     MessageInvalid,
     PeerDropped,
     PeerFailed,
@@ -62,48 +63,6 @@ def connect_http(home: NodeHome) -> Connect:
     return connect
 
 
-class _Inbox:
-    """Receives frames in a thread of its own, so that this party shows life while it computes."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._frames: queue.SimpleQueue[bytes | SilhouetteError | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
-        self.state = "starting"
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                frame = self._transport.receive(self.state)
-            except SessionClosed:
-                self._frames.put(PeerDropped("session_closed"))
-                return
-            except SilhouetteError as error:
-                self._frames.put(error)
-                return
-            except Exception as error:
-                self._frames.put(PeerFailed("relay_failed", problem=type(error).__name__))
-                return
-            if frame is not None:
-                self._frames.put(frame)
-
-    def wake(self) -> None:
-        """Let whoever waits for a frame look at something else."""
-        self._frames.put(None)
-
-    def next(self) -> bytes | None:
-        """Wait for a frame, None when woken. Raises what the relay ended with."""
-        item = self._frames.get()
-        if isinstance(item, SilhouetteError):
-            raise item
-        return item
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-
 class PartySession:
     """One session of one party, from the offer to the end."""
 
@@ -130,7 +89,7 @@ class PartySession:
         self._gate = Gate(home, self._job, offer.session)
         self._context = StageContext(home, self._job, offer.session, self._gate, self._note_loading, keys)
         self._transport = connect(offer)
-        self._inbox = _Inbox(self._transport)
+        self._inbox = Inbox(self._transport)
         self._number = 0
         self._name = ""
         self._opened = 0
@@ -172,6 +131,7 @@ class PartySession:
         except SilhouetteError as error:
             if is_refusal(error.code):
                 self._context.forget_unfinished()
+            self._note_refusal(error)
             self._report(error)
             raise
         except Exception as error:
@@ -418,6 +378,13 @@ class PartySession:
         except StaleSnapshot:
             self._endpoint.take_back(out.to, frames)
             raise
+
+    def _note_refusal(self, error: SilhouetteError) -> None:
+        """Into the log, where the gate has not said so already; without a log the error stands for itself."""
+        reasons = () if isinstance(error, Denied | LogUnavailable) else reasons_of(error)
+        if reasons:
+            with contextlib.suppress(LogUnavailable):
+                self._gate.note(EventType.ROUND_UPDATE_REFUSED, stage=self._name, reasons=reasons)
 
     def _report(self, error: SilhouetteError) -> None:
         """Tell the coordinator why this party stops, if it still listens."""

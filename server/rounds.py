@@ -6,6 +6,7 @@ without a sign of life at the relay, `step` without any progress of the job.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 import traceback
@@ -31,12 +32,14 @@ from federation.witnessing import CheckpointExchange
 from privacy.audit import EventType
 from privacy.errors import (
     DeadlinePassed,
+    LogUnavailable,
     PeerDropped,
     PeerFailed,
     Refused,
     SilhouetteError,
     UnexpectedMessage,
     is_refusal,
+    reasons_of,
 )
 from privacy.reasons import Reason
 from privacy.sealing import Identity
@@ -134,6 +137,7 @@ class Driver:
             self._is_refused = self._is_refused or is_refusal(error.code)
             if self._is_refused:
                 self._store.clear()
+            self._note_refusal(COORDINATOR, reasons_of(error))
             self._record.fail(error)
             self._abort(error)
         except Exception as error:
@@ -301,6 +305,12 @@ class Driver:
         """One event of this job in the coordinator's log. Raises `LogUnavailable`: without a log nothing goes on."""
         self._log.append(event, actor="driver", job=self._job.digest, session=self._relay.session, **fields)
 
+    def _note_refusal(self, who: str, reasons: tuple[Reason, ...]) -> None:
+        """A party, or a role of the coordinator's own, refuses to go on. Without a log the failure stands alone."""
+        if reasons:
+            with contextlib.suppress(LogUnavailable):
+                self._note(EventType.ROUND_UPDATE_REFUSED, artefact=who, reasons=reasons)
+
     def _note_progress(self, role: Role) -> None:
         """The coordinator's own progress, among the parties'."""
         if not self._notes.is_due():
@@ -326,6 +336,7 @@ class Driver:
         if received is not None and isinstance(received.message, control.StageFailed):
             text = received.message.texts.get(current_language(), received.message.code)
             self._is_refused = is_refusal(received.message.code)
+            self._note_refusal(received.sender, received.message.reasons)
             if Reason.AGREEMENT_EXPIRED in received.message.reasons:
                 self._certify_erasure(received.sender)
             raise PeerFailed("peer_failed", party=received.sender, problem=text)
