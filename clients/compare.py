@@ -15,9 +15,10 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
-from clients.context import StageContext, boosting_options
+from clients.context import StageContext
 from clients.gate.gate import Gate
 from clients.home import NodeHome
+from clients.plans import boosting_options
 from clients.releases import quality_decimals
 from federation import metrics
 from federation.binning import Binning

@@ -1,180 +1,32 @@
-"""One party's data and intermediate results in one session; the job's parameters in the protocols' terms."""
+"""One party's data and intermediate results in one session."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final
 
-import msgspec
 import numpy as np
-from gmpy2 import mpz
-from sklearn.model_selection import train_test_split
 
+from clients.artefacts import Artefacts, Integers
+from clients.cores import ParallelDecryptor, PooledZeros
 from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.tables import CustomerTable
 from clients.vault import Shelf
-from federation.clusters import KMeansOptions
-from federation.jobs import Job, PartyRole, RiskPlan, Stage
+from federation.jobs import Job, PartyRole, Stage
 from federation.roles import RERUN_SECONDS, View
-from federation.trees import BoostingOptions
 from privacy.errors import CohortTooSmall, ConfigInvalid, UnexpectedMessage
-from privacy.mask_pool import MaskPool, uniform_masks
-from privacy.paillier import PublicKey
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import Workers
 from privacy.parameters import MINIMUM_KEY_BITS
 from privacy.sealing import PublicIdentity
 
-Integers = np.ndarray[Any, np.dtype[np.int64]]
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 PAILLIER_RECORD: Final = "paillier"
 UNFINISHED: Final = "unfinished/"
 """Records under this prefix are what a rerun of a job may go on from."""
-
-
-class ParallelDecryptor:
-    """The secret key as a role sees it, on the cores that this party gives to a job.
-
-    Masks for the next list to encrypt are made while the role waits for others. Close it: no thread, and no process
-    of this machine that remembers the key, stays.
-    """
-
-    def __init__(self, key: SecretKey, workers: Workers) -> None:
-        self._key, self._workers = key, workers
-        self._pool = key.mask_pool(workers)
-        self._lists = 0
-        self.decrypted = 0
-        """Ciphertexts opened so far, for the log."""
-        self._starting: threading.Thread | None = None
-
-    def start_workers(self) -> ParallelDecryptor:
-        """Let the other cores get ready in the background, where there are any. Returns itself."""
-        if self._workers.available > 1:
-            self._starting = threading.Thread(target=self._start_workers, name="start-workers")
-            self._starting.start()
-        return self
-
-    def _start_workers(self) -> None:
-        # A failure shows again, and is reported, when the first long list needs them.
-        with contextlib.suppress(Exception):
-            self._key.start(self._workers)
-
-    def expect(self, lists: int) -> ParallelDecryptor:
-        """Prepare for so many lists to encrypt, each about as long as the one before. Returns itself."""
-        self._lists = lists
-        return self
-
-    def encrypt(self, plaintexts: list[int]) -> list[mpz]:
-        ciphertexts = self._pool.encrypt(plaintexts)
-        self._lists -= 1
-        if self._lists > 0:
-            self._pool.refill(len(plaintexts))
-        return ciphertexts
-
-    def decrypt(self, ciphertexts: list[mpz]) -> list[int]:
-        self.decrypted += len(ciphertexts)
-        return self._key.decrypt(ciphertexts, self._workers)
-
-    def close(self) -> None:
-        self._pool.close()
-        if self._starting is not None:
-            self._starting.join()
-        self._workers.release()
-
-
-class PooledZeros:
-    """Encryptions of zero under a partner's key, made while this party waits (`federation.roles.ZeroSource`)."""
-
-    def __init__(self) -> None:
-        self._pool: MaskPool | None = None
-
-    def zeros(self, key: PublicKey, count: int) -> list[mpz]:
-        if self._pool is None:
-            self._pool = MaskPool(uniform_masks(key))
-        if self._pool.key != key:
-            return key.encrypt_uniformly([0] * count)
-        zeros = self._pool.encrypt([0] * count)
-        self._pool.refill(2 * count)  # the next level of a tree has up to twice as many nodes
-        return zeros
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.close()
-
-
-class Artefacts:
-    """What later stages need of earlier ones, for the matched rows that are still in the job.
-
-    A row that leaves (its consent was withdrawn) leaves all of it. Places among the matched rows as they first were
-    stay the same at all parties whatever leaves later.
-    """
-
-    def __init__(self) -> None:
-        self.n_segments = 0
-        self.model: Any = None
-        self.training: tuple[Any, Integers] | None = None
-        """The role that trains, and `places` when it began: what goes on when rows leave meanwhile."""
-        self.match(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.uint8))
-
-    def match(self, rows: Integers, subject_refs: np.ndarray[Any, Any]) -> None:
-        """The result of the matching: own row, and what the project calls the subject, per aligned row."""
-        self._rows, self._subject_refs = rows, subject_refs
-        self._stays = np.ones(len(rows), dtype=bool)
-        self._segments: Integers | None = None
-        self._in_training = np.zeros(len(rows), dtype=bool)
-
-    @property
-    def rows(self) -> Integers:
-        """(n,) own row per aligned row."""
-        return self._rows[self._stays]
-
-    @property
-    def places(self) -> Integers:
-        """(n,) first place of every aligned row."""
-        return np.flatnonzero(self._stays)
-
-    @property
-    def handle(self) -> bytes:
-        """The rows and their subject references, as they are stored."""
-        refs = self._subject_refs[self._stays]
-        return msgspec.msgpack.encode({"rows": self.rows.tobytes(), "subject_refs": refs.tobytes()})
-
-    @property
-    def segments(self) -> Integers | None:
-        """(n,) cluster per aligned row; None before any were found."""
-        return None if self._segments is None else self._segments[self._stays]
-
-    @segments.setter
-    def segments(self, found: Integers) -> None:
-        self._segments = np.full(len(self._rows), -1, dtype=np.int64)
-        self._segments[self._stays] = found
-
-    @property
-    def train_rows(self) -> Integers:
-        """Aligned places of the rows that train, increasing."""
-        return np.flatnonzero(self._in_training[self._stays])
-
-    @train_rows.setter
-    def train_rows(self, places: Integers) -> None:
-        self._in_training[:] = False
-        self._in_training[np.flatnonzero(self._stays)[places]] = True
-
-    def places_of(self, own_rows: Integers) -> Integers:
-        """First places of those own rows that are still in the job, increasing."""
-        return np.flatnonzero(self._stays & np.isin(self._rows, own_rows))
-
-    def drop(self, places: Integers) -> None:
-        """Rows leave, by their first places."""
-        self._stays[places] = False
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
 
 class StageContext:
@@ -368,52 +220,3 @@ def forget_keys(home: NodeHome) -> None:
     for name in home.vault.names("job/"):
         if name.endswith("/" + PAILLIER_RECORD):
             home.vault.remove(name)
-
-
-def risk_plan(job: Job) -> RiskPlan:
-    """The job's risk plan. Raises `ConfigInvalid` when it has none."""
-    if job.risk is None:
-        raise ConfigInvalid("job_invalid", job=job.name, problem="risk")
-    return job.risk
-
-
-def boosting_options(job: Job) -> BoostingOptions:
-    """The job's parameters for trees; sums under k_min rows never leave a partner."""
-    plan, k_min = risk_plan(job), job.security.k_min
-    return BoostingOptions(
-        trees=plan.trees,
-        depth=plan.depth,
-        bins=plan.bins,
-        learning_rate=plan.learning_rate,
-        l2=plan.l2,
-        min_child_rows=max(plan.min_child_rows or k_min, k_min),
-        k_min=k_min,
-        first_tree_local=plan.first_tree_local,
-        scale_bits=job.security.gradient_scale_bits,
-    )
-
-
-def kmeans_options(job: Job) -> KMeansOptions:
-    """The job's parameters for k-means. Raises `ConfigInvalid` when it has none."""
-    plan = job.segments
-    if plan is None:
-        raise ConfigInvalid("job_invalid", job=job.name, problem="segments")
-    return KMeansOptions(
-        n_clusters=plan.n_clusters,
-        candidates=plan.candidates,
-        n_init=plan.n_init,
-        max_iter=plan.max_iter,
-        seed=plan.seed,
-    )
-
-
-def split_rows(plan: RiskPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
-    """(training, held-out) rows as increasing aligned positions, stratified by label.
-
-    The split follows the label holder's own row order, so that it does not change with the matching key.
-    """
-    by_own_row = np.argsort(rows, kind="stable")
-    train, test = train_test_split(
-        by_own_row, test_size=plan.test_share, random_state=plan.seed, stratify=label[by_own_row]
-    )
-    return np.sort(train), np.sort(test)

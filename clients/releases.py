@@ -5,14 +5,15 @@ Every figure that leaves here has been through the small-cell rule: nothing abou
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from clients.context import Floats, Labels, StageContext, boosting_options
+from clients.context import StageContext
 from clients.gate.retention import RESULTS
 from clients.gate.rows import steps_of
+from clients.plans import Labels, boosting_options
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
@@ -24,6 +25,7 @@ from privacy.errors import CohortTooSmall
 from privacy.small_cells import hidden_cells, hidden_totals
 from privacy.texts import catalogue
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 _FUNNEL: Final = "tables.funnel."
 _ENDS: Final = ("rows_in_file", "eligible")
 EXCLUSION_REASONS: Final = tuple(

@@ -8,13 +8,8 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from clients.context import (
-    StageContext,
-    boosting_options,
-    kmeans_options,
-    risk_plan,
-    split_rows,
-)
+from clients.context import StageContext
+from clients.plans import boosting_options, kmeans_options, risk_plan, split_rows
 from clients.releases import match_release, profile, risk_release, scores_alone, write_customers
 from federation import align, align_oprf, boosting, kmeans, scoring
 from federation.clusters import standardize

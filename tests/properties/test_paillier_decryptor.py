@@ -13,7 +13,8 @@ from gate_scene import admit, home_of, job_for
 
 import privacy.mask_pool
 import privacy.paillier_secret
-from clients.context import PAILLIER_RECORD, ParallelDecryptor, PooledZeros, StageContext, forget_keys
+from clients.context import PAILLIER_RECORD, StageContext, forget_keys
+from clients.cores import ParallelDecryptor, PooledZeros
 from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.tables import TableSpec

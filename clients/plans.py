@@ -1,0 +1,65 @@
+"""A job's parameters in the terms of the protocols' own options, and the rows that train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from clients.artefacts import Integers
+from federation.clusters import KMeansOptions
+from federation.jobs import Job, RiskPlan
+from federation.trees import BoostingOptions
+from privacy.errors import ConfigInvalid
+
+Labels = np.ndarray[Any, np.dtype[np.int8]]
+
+
+def risk_plan(job: Job) -> RiskPlan:
+    """The job's risk plan. Raises `ConfigInvalid` when it has none."""
+    if job.risk is None:
+        raise ConfigInvalid("job_invalid", job=job.name, problem="risk")
+    return job.risk
+
+
+def boosting_options(job: Job) -> BoostingOptions:
+    """The job's parameters for trees; sums under k_min rows never leave a partner."""
+    plan, k_min = risk_plan(job), job.security.k_min
+    return BoostingOptions(
+        trees=plan.trees,
+        depth=plan.depth,
+        bins=plan.bins,
+        learning_rate=plan.learning_rate,
+        l2=plan.l2,
+        min_child_rows=max(plan.min_child_rows or k_min, k_min),
+        k_min=k_min,
+        first_tree_local=plan.first_tree_local,
+        scale_bits=job.security.gradient_scale_bits,
+    )
+
+
+def kmeans_options(job: Job) -> KMeansOptions:
+    """The job's parameters for k-means. Raises `ConfigInvalid` when it has none."""
+    plan = job.segments
+    if plan is None:
+        raise ConfigInvalid("job_invalid", job=job.name, problem="segments")
+    return KMeansOptions(
+        n_clusters=plan.n_clusters,
+        candidates=plan.candidates,
+        n_init=plan.n_init,
+        max_iter=plan.max_iter,
+        seed=plan.seed,
+    )
+
+
+def split_rows(plan: RiskPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
+    """(training, held-out) rows as increasing aligned positions, stratified by label.
+
+    The split follows the label holder's own row order, so that it does not change with the matching key.
+    """
+    by_own_row = np.argsort(rows, kind="stable")
+    train, test = train_test_split(
+        by_own_row, test_size=plan.test_share, random_state=plan.seed, stratify=label[by_own_row]
+    )
+    return np.sort(train), np.sort(test)
