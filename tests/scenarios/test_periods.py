@@ -185,18 +185,15 @@ def until_today(scene, job, relation):
 
 @pytest.mark.scenario(6)
 @pytest.mark.parametrize(
-    ("midnight", "opened"),
+    ("when", "opened"),
     [
-        (
-            Midnight(COORDINATOR, "session.start_stage/1", 5),
-            ["match"],
-        ),  # two parties: segments is told to the bank
-        (Midnight("bank", "kmeans.assignments/1", 2), ["match", "segments"]),
-        (Midnight("bank", "align.points/1", 1), ["match"]),
+        ((COORDINATOR, "session.start_stage/1", 5), ["match"]),  # two parties: segments is told to the bank
+        (("bank", "kmeans.assignments/1", 2), ["match", "segments"]),
+        (("bank", "align.points/1", 1), ["match"]),
     ],
     ids=["between two stages", "in the middle of one", "while matching"],
 )
-def test_an_agreement_that_ends_at_midnight(world, midnight, opened):
+def test_an_agreement_that_ends_at_midnight(world, when, opened):
     """Entrusted agreement expired: the next round is refused, and a return-or-delete certificate is demanded."""
     scene = world()
     scene.agree()
@@ -204,6 +201,7 @@ def test_an_agreement_that_ends_at_midnight(world, midnight, opened):
     job = segments_job()
     scene.admit(job, without=("bank",))
     activate(scene.home("bank"), until_today(scene, job, "entrusted"))
+    midnight = Midnight(*when)
     scene.clocks["bank"] = midnight.now
     outcome = scene.run(job, midnight)
     refused(scene, outcome, "bank", "R-AGREEMENT-EXPIRED")

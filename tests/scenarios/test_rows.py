@@ -9,6 +9,7 @@ from scenario_world import NOTICE, at_noon, funnel_of, lending_job, refused, seg
 
 from clients.gate.policy import activate
 from clients.tables import FieldSpec
+from federation.wire import tag_of
 from privacy.audit import EventType
 from privacy.consent import PROVIDE, SENSITIVE, ConsentKind, Statement
 from privacy.policy import Missing
@@ -117,6 +118,32 @@ def test_a_guardians_word_holds_until_the_fourteenth_birthday(with_children):
     outcome = scene.run(job)
     assert funnel_of(outcome, "bank")["eligible"] == 85
     assert scene.leaks() == []
+
+
+@pytest.mark.scenario(4)
+@pytest.mark.parametrize("renewed", [True, False], ids=["renews", "withdraws"])
+def test_a_guardian_speaks_while_a_job_runs(with_children, renewed):
+    """Minor under 14: a guardian who withdraws takes the child out, one who renews does not."""
+    scene, children = with_children
+    for party in scene.parties:
+        scene.word(party, "marketing", children, kind="guardian")
+    scene.build()
+    job = segments_job()
+    scene.admit(job, minimum_age=0, minor_rules="rules-1")
+    said = Statement(purpose="marketing", granted=renewed, kind=ConsentKind.GUARDIAN, notice=NOTICE)
+    asked = []
+
+    def speak(own, recipient, message):
+        if (own, tag_of(message)) == ("bank", "kmeans.assignments/1") and not asked:
+            changes = scene.changes("bank")
+            asked.append(changes.give(changes.identifiers(children[:1]), [said]))
+
+    outcome = scene.run(job, speak)
+    assert outcome.status == "done", outcome.texts
+    assert asked
+    assert len(scene.customers("bank", job)) == (90 if renewed else 89)
+    voided = [event.reasons for event in scene.events("bank", EventType.ROUND_VOIDED)]
+    assert voided == ([] if renewed else [("R-CONSENT-WITHDRAWN",)])
 
 
 # --- 5

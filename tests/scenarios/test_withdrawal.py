@@ -147,6 +147,12 @@ def test_withdrawal_while_segments_are_found(world):
     assert stages_opened(scene, COORDINATOR) == ["match", "segments", "segments"]
     assert [event.stage for event in scene.events(COORDINATOR, EventType.ROUND_VOIDED)] == ["segments"]
     voided(scene)
+    # Were the customers to be matched again, whoever left would not be among them.
+    context = scene.contexts["bank"]
+    assert len(context.table) == 90
+    context.unmatch()
+    assert len(context.table) == 89
+    assert phone.encode() not in context.table.identifiers
     withdrawn = scene.events("bank", EventType.CONSENT_WITHDRAWN)
     assert {event.artefact for event in withdrawn} == {"marketing", "marketing/separate/provide/shop"}
     assert all(len(event.sref) == 64 for event in withdrawn)
