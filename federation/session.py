@@ -21,12 +21,14 @@ from privacy.reasons import Reason
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+SessionName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+"""A party names records and a folder of results after it: nothing that leads elsewhere."""
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the coordinator's Flower message gives a party so that it can join: where, with which token, what job."""
 
-    session: str
+    session: SessionName
     relay: str
     token: str
     job: bytes
