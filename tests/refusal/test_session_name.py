@@ -14,10 +14,9 @@ from privacy.errors import MessageInvalid
 
 
 @pytest.fixture(autouse=True)
-def _run_identity(monkeypatch):
-    """Flower makes messages only within a run."""
-    for name, value in (("run_id", 1), ("node_id", SUPERLINK_NODE_ID), ("task_id", 1)):
-        monkeypatch.setattr(TaskIdentity, name, value)
+def _run_identity():
+    """Flower stamps a message with the run it belongs to, once for a process."""
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, SUPERLINK_NODE_ID, 1
 
 
 def offered(session):
