@@ -86,6 +86,7 @@ class PartySession:
         )
         forget_keys(home)
         forget_stale(home)
+        _ = home.audit.size  # without a log this party takes no part
         self._gate = Gate(home, self._job, offer.session)
         self._context = StageContext(home, self._job, offer.session, self._gate, self._note_loading, keys)
         self._transport = connect(offer)

@@ -18,7 +18,7 @@ from federation.children import Child, flower_environment, program, stop_all
 from federation.pace import Every
 from federation.roles import SWEEP_SECONDS
 from privacy.audit import EventType
-from privacy.errors import ConfigInvalid
+from privacy.errors import ConfigInvalid, Denied
 from privacy.reasons import Reason
 from server.flower import FlowerControl
 from server.home import HOME_VARIABLE, CoordinatorHome, Running
@@ -96,8 +96,12 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     children = flower_programs(home)
     superlink = f"https://127.0.0.1:{settings.superlink_port}"
     trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
-    refuse_keys(home.folder)
     log = home.audit  # opened before anything listens: without a log nothing goes on
+    try:
+        refuse_keys(home.folder)
+    except Denied as denied:
+        log.append(EventType.ACCESS_DENIED, actor="operator", reasons=denied.findings.codes)
+        raise
     app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log))
     config = uvicorn.Config(
         app,
