@@ -208,7 +208,7 @@ def binding_of(data: bytes) -> tuple[bytes, bool]:
     try:
         frame = msgspec.msgpack.decode(data, type=_Envelope)
         header = msgspec.msgpack.decode(frame.header, type=Header)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise MessageInvalid("message_undecodable") from None
     return header.binding, header.piece == 0
 

@@ -28,6 +28,8 @@ TABLE: Final[tuple[type[Message], ...]] = (
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""
+MOST_DIMENSIONS: Final = 8
+"""The product of a shape with a hundred thousand of them would take minutes; no message has more than three."""
 
 
 def _encode_array(value: Any) -> Any:
@@ -42,7 +44,7 @@ def _decode_array(_type: Any, value: Any) -> np.ndarray[Any, Any]:
     dtype, shape, data = value
     if dtype not in ARRAY_TYPES:
         raise ValueError("dtype")
-    if not all(isinstance(n, int) and n >= 0 for n in shape):
+    if len(shape) > MOST_DIMENSIONS or not all(isinstance(n, int) and n >= 0 for n in shape):
         raise ValueError("shape")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(data):
         raise ValueError("size")
