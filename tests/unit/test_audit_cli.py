@@ -17,7 +17,7 @@ RUNNER = CliRunner()
 @pytest.fixture(autouse=True)
 def _english(monkeypatch):
     monkeypatch.setenv("SILHOUETTE_LANG", "en")
-    monkeypatch.setattr("federation.terminal.out.width", 200, raising=False)
+    monkeypatch.setattr("federation.terminal.out._width", 200)
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_a_look_at_the_table_goes_through_the_gate(job_file, tmp_path):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_people_get_a_table_in_their_language(job_file, node, language, monkeypatch, capsys):
     monkeypatch.setenv("SILHOUETTE_LANG", language)
-    monkeypatch.setattr(group_explain.out, "width", 100)
+    monkeypatch.setattr(group_explain.out, "_width", 100)
     shown = output(node_app, "explain", job_file, "--home", node.folder)
     shown = shown or capsys.readouterr().out
     assert all(field in shown for field in FIELDS)

@@ -37,7 +37,8 @@ ERROR_CLASSES = {
 SAME_IN_BOTH_LANGUAGES = {
     *("report.risk.auc", "report.risk.ks"),  # a Chinese risk team uses these abbreviations as they are
     *("node.funnel_title", "report.risk.bar", "report.traffic.bar"),  # placeholders and punctuation alone
-    *("errors.file_invalid", "errors.peer_failed", "errors.policy_invalid", "report.match.reason"),
+    *("errors.file_invalid", "errors.peer_failed", "errors.policy_invalid"),
+    *("report.match.reason", "report.list"),
 }
 
 ALLOWED_IN_ERRORS = {
