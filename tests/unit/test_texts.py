@@ -43,7 +43,7 @@ SAME_IN_BOTH_LANGUAGES = {
 
 ALLOWED_IN_ERRORS = {
     # who and where
-    "file", "folder", "column", "columns", "line", "party", "sender", "role", "job", "purpose", "record", "port",
+    "file", "folder", "column", "columns", "line", "party", "sender", "role", "job", "case", "purpose", "record", "port",
     # what the job, the registration or the versions say
     "name", "kind", "known", "nearest", "prefix", "profile", "low", "high", "minimum", "maximum", "most", "limit",
     "k_min", "min_child_rows", "bins", "bits", "scale_bits", "slot_bits", "slots", "value_bits", "token_bytes",
