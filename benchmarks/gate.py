@@ -264,11 +264,15 @@ def report(found: dict[str, Any], console: Console) -> None:
         )
     found["shares"] = {}
     for trees in (1, TREES):
-        seconds = scale * (job["matching_seconds"] + trees * job["tree_seconds"])
-        share = gate["seconds"] / (gate["seconds"] + seconds)
-        found["shares"][str(trees)] = rounded(share)
+        training = scale * (job["matching_seconds"] + trees * job["tree_seconds"])
+        share, first = (
+            cost / (cost + training)
+            for cost in (gate["seconds"], gate["seconds"] + found["import"]["seconds"])
+        )
+        found["shares"][str(trees)] = {"gate": rounded(share), "gate_and_import": rounded(first)}
         how = "measured" if trees == 1 and scale == 1 else "extrapolated"
-        console.print(f"gate / (gate + job of {trees} trees, {how}): {share:.2%}", highlight=False)
+        text = f"gate / (gate + job of {trees} trees, {how}): {share:.2%}"
+        console.print(f"{text}; with the consent file read for the first time: {first:.2%}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -363,7 +363,8 @@ def test_the_gate_is_measured_part_by_part_beside_its_job(tmp_path):
     shown = StringIO()
     gate.report(found, Console(file=shown, width=120))
     assert "The job was run on 900 rows" in shown.getvalue()
-    assert 0 < found["shares"]["20"] < found["shares"]["1"] < 1
+    one, twenty = (found["shares"][trees] for trees in ("1", "20"))
+    assert 0 < twenty["gate"] < one["gate"] < one["gate_and_import"] < 1
 
 
 def test_parts_within_parts_are_counted_once(monkeypatch):
