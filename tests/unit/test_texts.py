@@ -43,11 +43,11 @@ SAME_IN_BOTH_LANGUAGES = {
 
 ALLOWED_IN_ERRORS = {
     # who and where
-    "file", "folder", "column", "columns", "line", "party", "sender", "role", "job", "case", "purpose", "record", "port",
+    "file", "folder", "column", "columns", "line", "party", "sender", "role", "job", "purpose", "record", "port",
     # what the job, the registration or the versions say
     "name", "kind", "known", "nearest", "prefix", "profile", "low", "high", "minimum", "maximum", "most", "limit",
     "k_min", "min_child_rows", "bins", "bits", "scale_bits", "slot_bits", "slots", "value_bits", "token_bytes",
-    "first", "second", "position",
+    "first", "second", "position", "case",
     "scope", "digest", "installed", "supported", "command", "message", "status", "details", "seconds",
     # how many, and of which shape
     "count", "rows", "total", "expected", "received", "found", "nodes", "own", "people", "labels", "scores",
