@@ -17,7 +17,7 @@ ROWS = 80_000
 SHARED = 50_000
 JOB = """
 name = "resume"
-purpose = "marketing"
+purpose = "credit_risk"
 profile = "TESTING_ONLY"
 [match]
 mode = "ecdh"
