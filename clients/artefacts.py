@@ -71,6 +71,10 @@ class Artefacts:
         """First places of those own rows that are still in the job, increasing."""
         return np.flatnonzero(self._stays & np.isin(self._rows, own_rows))
 
+    def rows_at(self, places: Integers) -> Integers:
+        """Own rows at these first places."""
+        return self._rows[places]
+
     def drop(self, places: Integers) -> None:
         """Rows leave, by their first places."""
         self._stays[places] = False

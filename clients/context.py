@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from clients.artefacts import Artefacts, Integers
 from clients.cores import ParallelDecryptor, PooledZeros
 from clients.gate.gate import Gate
 from clients.home import NodeHome
+from clients.results import remove_customers
 from clients.tables import CustomerTable
 from clients.vault import Shelf
 from federation.jobs import Job, PartyRole, Stage
@@ -61,6 +63,8 @@ class StageContext:
         self._at_end: list[Callable[[], None]] = []
         self.results = home.results / f"{job.name}-{session[:8]}"
         """Where this party's own people find the outcome."""
+        if self.results.exists():  # another session's, whose name begins alike
+            self.results = home.results / f"{job.name}-{session}"
         self._prefix = f"job/{session}/"
 
     @property
@@ -134,10 +138,20 @@ class StageContext:
             return
         if int(places.max()) >= len(self.kept):
             raise UnexpectedMessage("rows_unknown")
-        self.kept.drop(places)
-        self.keep("handle", self.kept.handle)
+        self._remove(places)
         if len(self.kept.rows) < self.k_min:
             raise CohortTooSmall("rows_left_few", k_min=self.k_min)
+
+    def _remove(self, places: Integers) -> None:
+        """Rows leave what is kept: in memory, in the vault, in this party's own results."""
+        gone = self.table.rows[self.kept.rows_at(places)]
+        self.kept.drop(places)
+        self.keep("handle", self.kept.handle)
+        stored = self.home.vault.get(self._prefix + "segments")
+        if stored is not None and self.kept.segments is not None:
+            record = msgspec.msgpack.decode(stored) | {"assignments": self.kept.segments.tobytes()}
+            self.keep("segments", msgspec.msgpack.encode(record))
+        remove_customers(self.results, gone)
 
     @cached_property
     def key(self) -> SecretKey:
@@ -196,6 +210,10 @@ class StageContext:
 
     def end(self) -> None:
         """The job is done: what waited for that, and nothing of it will be run again."""
+        self.gate.look()
+        left = self.kept.places_of(self.gate.take_lost())
+        if len(left):
+            self._remove(left)  # a word that came while the others finished
         for act in self._at_end:
             act()
         self.forget_unfinished()

@@ -14,6 +14,7 @@ from clients.context import StageContext
 from clients.gate.retention import RESULTS
 from clients.gate.rows import steps_of
 from clients.plans import Labels, boosting_options
+from clients.results import write_customers_file
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
@@ -145,7 +146,4 @@ def write_customers(context: StageContext, scores: Floats | None = None, alone: 
     # First: until when it may stay (`clients.gate.retention`).
     days = context.gate.terms.retention_days
     context.home.vault.put(RESULTS + context.results.name, b"", days=days)
-    context.results.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = context.results / "customers.csv"
-    file.touch(mode=0o600)
-    result.sort_values("row").to_csv(file, index=False)
+    write_customers_file(context.results, result)

@@ -45,6 +45,9 @@ from privacy.texts import LANGUAGES, current_language
 
 PROGRESS_SECONDS: Final = 0.5
 """The least time between two progress notes."""
+MAX_REMATCHES: Final = 32
+MAX_VOIDS: Final = 4096
+"""How often others may make a session's matching, or any of its stages, begin again: each time tells them something."""
 MAX_EARLY_MESSAGES: Final = 16
 """Messages of a later stage that may wait until this party enters it."""
 
@@ -95,6 +98,11 @@ class PartySession:
         self._name = ""
         self._opened = 0
         self._done: list[str] = []
+        self._is_witnessed = False
+        """Whether everybody's log has been signed since the last stage was done."""
+        self._released: set[str] = set()
+        self._attested: dict[str, bytes] = {}
+        self._rematches = 0
         self._void: set[int] = set()
         self._voids = 0
         """How often this party has told the others, or has heard from one of them, that rows leave."""
@@ -153,7 +161,7 @@ class PartySession:
         message = received.message
         if received.sender == COORDINATOR:
             match message:
-                case control.EndSession() if self._stage is None and len(self._done) == len(self._job.stages):
+                case control.EndSession() if self._is_over:
                     self._context.end()
                     return False
                 case control.Abort(texts=texts, code=code):
@@ -166,6 +174,7 @@ class PartySession:
         else:
             match message:
                 case control.Attestation():
+                    self._note_attestation(received.sender, message)
                     return True
                 case control.RowsWithdrawn():
                     self._let_leave(message)
@@ -205,12 +214,7 @@ class PartySession:
     def _start(self, message: control.StartStage) -> None:
         number, name = message.stage, message.name
         stages = [stage.value for stage in self._job.stages]
-        expected = [stages[len(self._done)]] if len(self._done) < len(stages) else []
-        if self._done:
-            expected.append(Stage.WITNESS.value)
-        if self._number in self._void:
-            expected += self._done  # a stage that is finished here was not finished everywhere
-        in_turn = self._stage is None and number == self._number + 1 and name in expected
+        in_turn = self._stage is None and number == self._number + 1 and name in self._expected(stages)
         if not in_turn or message.voids > self._voids:
             raise UnexpectedMessage(
                 "unexpected_message", role=self._own, message="session.start_stage/1", sender=COORDINATOR
@@ -236,7 +240,32 @@ class PartySession:
             self._attest()
         self._work(lambda stage: stage.role.start())
 
+    def _expected(self, stages: list[str]) -> list[str]:
+        """What the coordinator may begin now: after every stage the logs are signed, and nothing is done twice.
+
+        After rows have left, the last stage may begin again, which is finished here but was not everywhere; and after
+        the matching itself became void, only that.
+        """
+        if self._context.is_unmatched and self._number in self._void:
+            return [Stage.MATCH.value]
+        if self._done and not self._is_witnessed:
+            again = self._done[-1:] if self._number in self._void else []
+            return [Stage.WITNESS.value, *again]
+        return stages[len(self._done) : len(self._done) + 1]
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether all stages are done, and the logs signed after the last."""
+        return self._stage is None and len(self._done) == len(self._job.stages) and self._is_witnessed
+
     # --- consents
+
+    def _note_attestation(self, sender: str, message: control.Attestation) -> None:
+        """On what another party works, for the log: who attests differently to different parties can be shown to."""
+        if self._attested.get(sender) != message.binding:
+            self._attested[sender] = message.binding
+            digests = {"binding": message.binding.hex()}
+            self._gate.note(EventType.ROUND_UPDATE_ACCEPTED, artefact=sender, digests=digests)
 
     def _is_new_snapshot(self) -> bool:
         return self._gate.attestation().binding != self._endpoint.binding
@@ -291,6 +320,9 @@ class PartySession:
         if message.positions.ndim != 1 or message.positions.dtype != np.uint32:
             raise MessageInvalid("message_undecodable")
         self._voids += 1
+        self._rematches += message.rematch
+        if self._rematches > MAX_REMATCHES or self._voids > MAX_VOIDS:
+            raise UnexpectedMessage("rows_withdrawn_often")
         if message.rematch:
             self._context.unmatch()
         elif not self._context.is_unmatched:  # else these were places in a matching that is void itself
@@ -313,8 +345,12 @@ class PartySession:
         if stage.role.result is None or self._stage is None:
             return
         releases = stage.finish()
-        if not self._send([Outgoing(COORDINATOR, release) for release in releases], self._number):
-            return
+        if self._name in self._released:
+            releases = []  # the difference to what was released before would tell of the rows that have left
+        for release in releases:
+            if not self._send([Outgoing(COORDINATOR, release)], self._number):
+                return
+            self._released.add(self._name)
         self._note_finished()
         traffic = self._endpoint.traffic.since(self._traffic_before)
         finished = control.StageFinished(
@@ -327,6 +363,7 @@ class PartySession:
         )
         if self._send([Outgoing(COORDINATOR, finished)], self._number):
             self._stage = None
+            self._is_witnessed = self._name == Stage.WITNESS
             if self._name != Stage.WITNESS:
                 self._done.append(self._name)
 

@@ -199,6 +199,12 @@ class Vault:
             session.execute(delete(_Sealed).where(_Sealed.name.startswith(prefix, autoescape=True)))
             session.execute(delete(_Retention).where(_Retention.name.startswith(prefix, autoescape=True)))
 
+    def remove_one(self, name: str) -> None:
+        """Forget the record of exactly that name."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(delete(_Sealed).where(_Sealed.name == name))
+            session.execute(delete(_Retention).where(_Retention.name == name))
+
     def expired(self) -> list[str]:
         """The names of records whose time is over, sorted."""
         with Session(self._engine) as session:

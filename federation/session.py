@@ -38,7 +38,7 @@ class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ready(Message, frozen=True, tag="session.ready/1"):
     """Party -> coordinator: joined, with this version installed."""
 
-    version: str
+    version: Annotated[str, Meta(max_length=64)]
 
 
 class Attestation(Message, frozen=True, tag="session.attestation/1"):

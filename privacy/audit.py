@@ -185,6 +185,11 @@ _DECODER: Final = msgspec.json.Decoder(Event)
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
+def is_name(text: str) -> bool:
+    """Whether an event may name something so: a short name without a long run of digits, or a random one."""
+    return _is_name(text)
+
+
 def _is_word(text: str) -> bool:
     return _WORD.fullmatch(text) is not None and _LONG_RUN.search(text) is None
 

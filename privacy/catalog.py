@@ -222,7 +222,12 @@ class Catalog:
             return self._overrides[column]
         if named is not None and named.is_prohibited:
             return named
-        if named is not None and registered is not None and named.is_sensitive and not registered.is_sensitive:
+        if (
+            named is not None
+            and registered is not None
+            and named.is_sensitive
+            and not registered.is_sensitive
+        ):
             return named
         return registered if declared else named
 

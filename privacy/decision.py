@@ -233,8 +233,8 @@ def _check_agreement(
     categories: Iterable[str],
     out: _Collector,
 ) -> None:
-    in_force = agreement.valid_from <= request.today <= agreement.valid_until
-    out.check(in_force, Reason.AGREEMENT_EXPIRED, agreement.id)
+    out.check(agreement.valid_from <= request.today, Reason.AGREEMENT_MISSING, agreement.id)
+    out.check(request.today <= agreement.valid_until, Reason.AGREEMENT_EXPIRED, agreement.id)
     within = (
         agreement.relation is recipient.relation
         and recipient.party in agreement.parties

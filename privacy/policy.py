@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from privacy.audit import is_name
 from privacy.catalog import Override
 from privacy.errors import ConfigInvalid
 
@@ -281,6 +282,11 @@ def check_policy(policy: Policy, source: str) -> None:
         "mechanism": (item.id for item in policy.mechanisms),
     }
     for table, names in named.items():
+        names = list(names)  # noqa: PLW2901
+        unsayable = sorted(name for name in names if not is_name(name))
+        if unsayable:
+            problem = f"{table}: {', '.join(unsayable)}: the log takes no name with eight digits in a row"
+            raise ConfigInvalid("policy_invalid", file=source, problem=problem)
         twice = sorted(name for name, uses in Counter(names).items() if uses > 1)
         if twice:
             raise ConfigInvalid("policy_invalid", file=source, problem=f"{table}: {', '.join(twice)} twice")

@@ -30,7 +30,14 @@ class RelayFull(Exception):
 
 
 class RelayStale(Exception):
-    """The message rests on another snapshot of consents than its sender attested last."""
+    """The message rests on another snapshot of consents than its sender attested last.
+
+    is_first: whether it is the first with this binding that is refused.
+    """
+
+    def __init__(self, is_first: bool) -> None:
+        super().__init__(is_first)
+        self.is_first = is_first
 
 
 @dataclass(slots=True)
@@ -39,6 +46,7 @@ class Mailbox:
 
     token: str
     binding: bytes = b""
+    refused: bytes | None = None
     frames: deque[tuple[int, bytes]] = field(default_factory=deque)
     delivered: int = 0
     waiting_bytes: int = 0
@@ -92,7 +100,8 @@ class Relay:
             return
         binding, begins = binding_of(frame)
         if begins and binding != own.binding:
-            raise RelayStale
+            is_first, own.refused = binding != own.refused, binding
+            raise RelayStale(is_first)
         own.last_number = number
         box.frames.append((box.delivered + len(box.frames) + 1, frame))
         box.waiting_bytes += len(frame)

@@ -98,8 +98,9 @@ def add_relay(
             relay.put(session, x_party, token, recipient, x_number, await read_body(request, MAX_FRAME_BYTES))
         except RelayRefused:
             raise HTTPException(404) from None
-        except RelayStale:
-            on_stale(session, x_party)
+        except RelayStale as stale:
+            if stale.is_first:
+                await asyncio.to_thread(on_stale, session, x_party)
             raise HTTPException(409) from None
         except MessageInvalid:
             raise HTTPException(422) from None

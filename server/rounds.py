@@ -124,6 +124,7 @@ class Driver:
         self._outside = set(self._parties)
         """Parties that have not joined yet: only of these does Flower itself tell anything new."""
         self._releases: dict[str, dict[str, Any]] = {}
+        self._attested: dict[str, bytes] = {}
         self._void: set[int] = set()
         self._voids = 0
         """How often a party has said that what runs is void."""
@@ -296,6 +297,9 @@ class Driver:
 
     def _note_attestation(self, party: str, message: control.Attestation) -> None:
         """What a party works on, for the log: with it everything that the party sends can be told to its snapshot."""
+        if self._attested.get(party) == message.binding:
+            return
+        self._attested[party] = message.binding
         digests = {"policy": message.policy, "schema": message.schema, "binding": message.binding.hex()}
         if message.snapshot:
             digests["snapshot"] = message.snapshot

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
+from background import wait_until
 from gate_scene import admit
 from matching_parties import as_identifiers
 
@@ -13,12 +14,16 @@ from clients.session import PartySession
 from clients.tables import FieldSpec, TableSpec
 from federation import align
 from federation import session as control
+from federation.audit_log import AuditLog
+from federation.audit_messages import ShownCheckpoint
 from federation.frames import Endpoint, binding_of
 from federation.jobs import Job, MatchMode, MatchPlan, PartyPlan, PartyRole, encode_job
 from federation.messages import COORDINATOR
 from federation.roster import Enrolment, Roster, from_json
 from federation.transport import SessionClosed
+from federation.witnessing import CheckpointExchange
 from privacy import matching
+from privacy.audit import EventType
 from privacy.errors import PeerDropped, StaleSnapshot
 from privacy.identifiers import IdentifierKind
 from privacy.sealing import Identity
@@ -91,11 +96,23 @@ class Script:
     def attest(self, binding):
         self.attested.append(binding)
 
+    def then(self, act):
+        """Act when everything that was delivered before has been received; what it delivers comes next."""
+        self._frames.put(act)
+
     def receive(self, state, wait_seconds=10.0):
         try:
-            return self._frames.get_nowait()
+            item = self._frames.get_nowait()
         except queue.Empty:
             raise self.end from None
+        if not callable(item):
+            return item
+        later = self._frames
+        self._frames = queue.SimpleQueue()
+        item()
+        while not later.empty():
+            self._frames.put(later.get_nowait())
+        return self.receive(state, wait_seconds)
 
     def close(self):
         self.closed = True
@@ -121,6 +138,7 @@ class Scene:
         self.home.join(Roster(URL, "PEM", COORDINATOR_KEYS.public.to_text(), (own, partner)))
         self.script = Script()
         self.connected = []
+        self._folder = folder
         self.use(JOB)
 
     def use(self, job, session=SESSION):
@@ -140,6 +158,10 @@ class Scene:
             )
             for name in (COORDINATOR, "shop")
         )
+        self._heard = {COORDINATOR: [], "shop": []}
+        self._read = len(self.script.sent)
+        self._signing = set()
+        self._has_attested = False
 
     def party(self):
         def connect(offer):
@@ -151,14 +173,26 @@ class Scene:
     def says(self, stage, message, sender=None):
         """Let a peer (default: the coordinator) send a message; a partner says first what it works on."""
         sender = sender or self.coordinator
-        if sender is self.shop and not sender.binding:
+        if sender is self.shop and not self._has_attested:
             self.attests()
-        self.script.deliver(sender.seal("bank", stage, message))
+        self._in_turn(lambda: self.script.deliver(sender.seal("bank", stage, message)))
 
     def attests(self, said=ATTESTATION):
         """Let the partner say what it works on from now on."""
-        self.shop.binding = said.binding
-        self.script.deliver(self.shop.seal("bank", 0, said))
+        self._has_attested = True
+
+        def attest():
+            self.shop.binding = said.binding
+            self.script.deliver(self.shop.seal("bank", 0, said))
+
+        self._in_turn(attest)
+
+    def _in_turn(self, act):
+        """Now, or after what has to wait for the party's own messages: frames are numbered as they are sealed."""
+        if self._signing:
+            self.script.then(act)
+        else:
+            act()
 
     def start(self, number=1, name="match", voids=0):
         self.says(0 if number < 0 else number, control.StartStage(stage=number, name=name, voids=voids))
@@ -170,6 +204,34 @@ class Scene:
         self.says(number, align.PartWanted(parts=1, part=0))
         self.says(number, matched(len(phones)))
         self.says(number, row_check(phones=phones), self.shop)
+
+    def ends(self, number=2, voids=0):
+        """Let everybody sign everybody's log in stage `number`, which a session does not end without."""
+        self.witness(number, voids)
+        self.says(0, control.EndSession())
+
+    def witness(self, number, voids=0):
+        """The stage in which the coordinator and the partner cosign this party's log, and it theirs."""
+        self.start(number, "witness", voids)
+        self._signing.add(number)
+        self.script.then(lambda: self._cosign(number))
+
+    def _cosign(self, number):
+        own = self.home.identity.public
+        for peer, keys in ((self.coordinator, COORDINATOR_KEYS), (self.shop, PARTNER_KEYS)):
+            log = AuditLog(self._folder / f"log-{peer.own}", peer.own, keys)
+            log.append(EventType.ROUND_OPENED, actor="node")
+            exchange = CheckpointExchange(peer.own, {"bank": own}, log)
+            answers = exchange.start()
+            wait_until(lambda peer=peer: self._shown_to(peer, number))
+            for message in self._shown_to(peer, number):
+                answers += exchange.receive("bank", message)
+            for answer in answers:
+                self.script.deliver(peer.seal("bank", number, answer.message))
+
+    def _shown_to(self, peer, number):
+        heard = self._opened_by(peer, everything=True)
+        return [item for stage, item in heard if stage == number and isinstance(item, ShownCheckpoint)]
 
     def restrict(self, *phones):
         """From now on nothing but storage may touch these subjects."""
@@ -190,9 +252,16 @@ class Scene:
         """(stage, message) of everything the partner received."""
         return self._opened_by(self.shop)
 
-    def _opened_by(self, peer):
-        opened = [peer.open(frame) for to, frame in self.script.sent if to == peer.own]
-        return [(item.stage, item.message) for item in opened if item]
+    def _opened_by(self, peer, everything=False):
+        """everything: with the messages by which logs are signed."""
+        peers = {COORDINATOR: self.coordinator, "shop": self.shop}
+        for to, frame in self.script.sent[self._read :]:
+            self._read += 1
+            opened = peers[to].open(frame)
+            if opened:
+                self._heard[to].append((opened.stage, opened.message))
+        heard = self._heard[peer.own]
+        return [item for item in heard if everything or item[0] not in self._signing]
 
 
 def row_check(rows=None, phones=PHONES):

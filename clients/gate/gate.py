@@ -28,6 +28,7 @@ from clients.tables.files import Progress, no_progress
 from clients.tables.loading import load
 from federation.jobs import Job
 from federation.messages import COORDINATOR
+from federation.pace import Every
 from federation.session import Attestation
 from privacy.audit import EventType
 from privacy.catalog import Catalog
@@ -44,6 +45,8 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 ASK_EVERYBODY: Final = -1
 """Before every version of a store: nobody's answers have been seen."""
 SNAPSHOT_RECORD: Final = "snapshot"
+POLICY_SECONDS: Final = 1.0
+"""A policy that is put in force while a job runs is noticed within about this time."""
 
 Clock = Callable[[], datetime]
 
@@ -105,6 +108,8 @@ class Gate:
         self._snapshots = 0
         self._seen = 0
         self._lost: list[Positions] = []
+        self._loaded_by: tuple[object, ...] | None = None
+        self._policy_looks = Every(POLICY_SECONDS)
         self._lock = threading.RLock()
         self.on_snapshot: Callable[[bytes], None] = lambda binding: None
         """Told the binding of every snapshot that replaces another while the job runs."""
@@ -120,17 +125,40 @@ class Gate:
 
     def check(self) -> None:
         """Before every message: the same policy and the same day, or the whole decision again. Raises `Denied`."""
-        if self._now().astimezone().date() != self._decided:
-            self.terms = self._decide()
-            self._seen = ASK_EVERYBODY  # some consents had yesterday as their last day
+        is_new_day = self._now().astimezone().date() != self._decided
+        if is_new_day and self._home.settings.table.retain_until_column is not None:
+            self._refuse(
+                Findings.of([Finding(Reason.RETENTION_EXPIRED, "rows")])
+            )  # some may be over: load again
+        if is_new_day or (self._policy_looks.is_due() and self._is_new_policy()):
+            self.recheck()
+            self._ask_everybody()  # some consents had yesterday as their last day
+
+    def _is_new_policy(self) -> bool:
+        return active_policy(self._home).digest != self._policy.digest
+
+    def _ask_everybody(self) -> None:
+        with self._lock:
+            self._seen = ASK_EVERYBODY
 
     def recheck(self) -> None:
         """Before every stage: the decision again, by the policy that is in force now. Raises `Denied`."""
         policy = active_policy(self._home)
         if policy.digest != self._policy.digest:
             self._policy, self._catalog = policy, catalog_of(policy)
-            self._seen = ASK_EVERYBODY  # another notice may be the purpose's now
-        self.terms = self._decide()
+            self._ask_everybody()  # another notice may be the purpose's now
+        terms = self._decide()
+        if self._loaded_by is not None and self._row_rules(terms) != self._loaded_by:
+            # What was loaded under the old rules is not what the new ones let through: the job has to begin again.
+            self._refuse(Findings.of([Finding(Reason.CONSENT_STALE_SNAPSHOT, "policy")]))
+        self.terms = terms
+
+    @staticmethod
+    def _row_rules(terms: Terms) -> tuple[object, ...]:
+        """What decides about rows and values while a table is loaded, but for the consents themselves."""
+        purpose = terms.purpose
+        how = purpose.when_separate_consent_is_missing
+        return terms.treatments, purpose.minimum_age, purpose.keep_unknown_age, how
 
     def _refuse(self, findings: Findings) -> NoReturn:
         """Into the log, and out. Raises `Denied`."""
@@ -188,11 +216,16 @@ class Gate:
             self._tokens = store.tokens(kind_label(spec), table.own_identifiers)
             self._holds = np.ones(len(table), np.bool_)
             self._children = rules.children[table.rows]
+            self._loaded_by = self._row_rules(self.terms)
             self._count_abroad()
             self._take_snapshot()
-        numbers = {"rows": table.funnel[0].rows, "eligible": table.funnel[-1].rows}
+        # Rounded down, so that the difference does not tell of a few.
+        k_min = self._job.security.k_min
+        counted = {"rows": table.funnel[0].rows, "eligible": table.funnel[-1].rows}
+        numbers = {name: rows // k_min * k_min for name, rows in counted.items()}
         self.note(
             EventType.DATASET_ADMITTED,
+            artefact=self._job.purpose,
             reasons=rules.codes(table.funnel),
             numbers=numbers,
             digests={"schema": self.schema_digest} | ({"snapshot": self._root} if self._root else {}),
@@ -202,7 +235,7 @@ class Gate:
 
     def _count_abroad(self) -> None:
         """How many people's data goes abroad this year, each once, and whether the mechanism allows so many (40)."""
-        if not self.terms.abroad:
+        if not self.terms.abroad or self._is_preview:
             return
         counter = AbroadCounter(self._home, self._decided.year)
         before, new = counter.count(self._tokens)
@@ -238,13 +271,15 @@ class Gate:
         """A tree over the commitments of everybody whose consents hold; its leaves stay in the vault for proofs."""
         if self._is_preview:
             return
+        self._root = self._keep_snapshot(self._holds)
+
+    def _keep_snapshot(self, holds: Mask) -> str:
         context = f"{self._job.project_name}\x00{self._session}".encode()
-        leaves = self._store.commitments(self._tokens[self._holds], context)
-        snapshot = Snapshot.of(leaves)
-        self._root = snapshot.root.hex()
+        snapshot = Snapshot.of(self._store.commitments(self._tokens[holds], context))
         name = f"job/{self._session}/{SNAPSHOT_RECORD}/{self._snapshots}"
         self._home.vault.put(name, snapshot.members, days=self.terms.retention_days)
         self._snapshots += 1
+        return snapshot.root.hex()
 
     def look(self) -> bool:
         """Whether rows of the job have lost a consent that they need, or a restriction has come, since `take_lost`.
@@ -267,18 +302,20 @@ class Gate:
     def _find_lost(self, table: CustomerTable) -> None:
         version = self._store.version
         changed = self._store.changed_since(self._seen)
-        self._seen = version
         places = np.flatnonzero(self._holds & self._are_among(changed))
-        if not len(places):
-            return
-        is_lost, reasons = self._lacking(places, table)
-        places = places[is_lost]
         if len(places):
-            self._holds[places] = False
+            is_lost, reasons = self._lacking(places, table)
+            places = places[is_lost]
+        if len(places):
+            # What can fail comes first: then nothing has changed here, and the next look finds the same again.
+            holds = self._holds.copy()
+            holds[places] = False
+            root = self._keep_snapshot(holds)
+            self.note(EventType.ROUND_VOIDED, reasons=reasons, digests={"snapshot": root})
+            self._holds, self._root = holds, root
             self._lost.append(places)
-            self._take_snapshot()
-            self.note(EventType.ROUND_VOIDED, reasons=reasons, digests={"snapshot": self._root})
             self.on_snapshot(self.attestation().binding)
+        self._seen = version
 
     def _lacking(self, places: Positions, table: CustomerTable) -> tuple[Mask, tuple[str, ...]]:
         """Which of these rows may not be used as things stand now, and the codes of all reasons."""
@@ -292,6 +329,9 @@ class Gate:
         asked += [(need, everybody) for need in fields]
         lost = self._store.restricted(tokens, now)
         reasons = [Reason.RESTRICTED_STATE] if lost.any() else []
+        forgotten = ~self._store.known(tokens)
+        lost |= forgotten
+        reasons += [Reason.CONSENT_WITHDRAWN] if forgotten.any() else []
         for need, concerned in asked:
             answers = self._store.answers(tokens, need, self.terms.notices, now)
             failing = concerned & (answers != Answer.YES)

@@ -19,11 +19,15 @@ _DERIVED: Final = "job/"
 def sweep(home: NodeHome) -> int:
     """Remove expired records and results, and what was derived from a table whose time is over; how many things."""
     names = home.vault.expired()
-    removed = Counter(name.split("/")[0] for name in names)
+    removed = Counter[str]()
     for name in names:
         if name.startswith(RESULTS):
-            shutil.rmtree(home.results / name.removeprefix(RESULTS), ignore_errors=True)
-        home.vault.remove(name)
+            folder = home.results / name.removeprefix(RESULTS)
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                continue  # its record stays, so that the next sweep tries again
+        home.vault.remove_one(name)
+        removed[name.split("/")[0]] += 1
     removed += _sweep_table(home)
     for artefact, count in sorted(removed.items()):
         home.audit.append(

@@ -73,7 +73,7 @@ def fails(scene, error, key):
 def test_an_honest_session_matches_and_says_goodbye(scene):
     scene.start()
     scene.matches()
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     heard = scene.heard()
     assert kinds_of(heard) == [
@@ -111,7 +111,7 @@ def kinds_of(heard):
 def test_everything_is_bound_to_what_the_party_attested_last(scene):
     scene.start()
     scene.matches()
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     bindings = [binding_of(frame)[0] for _, frame in scene.script.sent]
     before, after = scene.script.attested
@@ -163,7 +163,7 @@ def test_customers_are_written_when_the_job_has_ended_and_not_before(scene):
     scene.use(JOB, session="5e5511" * 5)
     scene.start()
     scene.matches()
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.script.closed = False
     scene.party().run()
     (file,) = scene.home.results.rglob("customers.csv")
@@ -176,7 +176,7 @@ def test_a_partners_message_waits_until_the_stage_begins(scene):
     scene.says(1, align.MatchingKey(kind=KIND, key=MATCHING_KEY), scene.shop)
     scene.start()
     scene.says(1, matched())
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     assert isinstance(scene.heard()[-1][1], control.StageFinished)
     # A feature holder is done when it has told the label holder which rows it has.
@@ -189,7 +189,7 @@ def test_a_partners_check_may_come_before_the_matches(scene):
     scene.start()
     scene.says(1, row_check(), scene.shop)
     scene.says(1, matched())
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     assert isinstance(scene.heard()[-1][1], control.StageFinished)
 
@@ -334,7 +334,7 @@ def test_who_leaves_while_it_is_matched_is_in_no_later_message(scene, at_message
     scene.says(1, row_check(), scene.shop)
     scene.start(2, voids=1)
     scene.matches(2, LEFT)
-    scene.says(0, control.EndSession())
+    scene.ends(3, voids=1)
     scene.party().run()
 
     heard = without_notes(scene.heard())
@@ -361,7 +361,7 @@ def finished_without(scene, act):
     scene.says(1, align.PartWanted(parts=1, part=0))
     scene.start(2, voids=1)
     scene.matches(2, LEFT)
-    scene.says(0, control.EndSession())
+    scene.ends(3, voids=1)
     party = scene.party()
     act(party)
     party.run()
@@ -409,7 +409,7 @@ def test_who_leaves_while_another_leaves(scene, at_message):
     scene.start(2, voids=1)
     scene.start(3, voids=2)
     scene.matches(3, others)
-    scene.says(0, control.EndSession())
+    scene.ends(4, voids=2)
     party = scene.party()
     party.run()
     heard = without_notes(scene.heard())
@@ -422,7 +422,7 @@ def test_who_is_not_in_the_table_makes_nothing_void(scene, at_message):
     at_message(PART_WANTED, lambda: scene.restrict("13999999999"))
     scene.start()
     scene.matches()
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     assert "StageVoided" not in kinds_of(scene.heard())
     assert len(scene.script.attested) == 2
@@ -439,7 +439,7 @@ def test_a_matching_begins_again_when_a_partners_rows_leave(scene):
     scene.says(1, row_check(), scene.shop)
     scene.start(2, voids=1)
     scene.matches(2)
-    scene.says(0, control.EndSession())
+    scene.ends(3, voids=1)
     scene.party().run()
     kinds = kinds_of(scene.heard())
     assert kinds[3:] == ["TokenList", "TokenPart", "TokenList", "TokenPart", "MatchRelease", "StageFinished"]
@@ -466,7 +466,8 @@ def with_a_matching(scene):
     scene.use(msgspec.structs.replace(JOB, segments=SegmentsPlan(n_clusters=2, n_init=1)))
     scene.start()
     scene.matches()
-    scene.start(2, "segments")
+    scene.witness(2)
+    scene.start(3, "segments")
 
 
 def test_places_that_the_matching_does_not_have(scene):
@@ -485,7 +486,7 @@ def test_so_many_rows_leave_that_too_few_stay(scene):
 def test_rows_leave_the_stages_that_follow_and_those_of_before_stay(scene):
     with_a_matching(scene)
     scene.withdraw_rows(3, 5)
-    scene.start(3, "segments", voids=1)
+    scene.start(4, "segments", voids=1)
     with pytest.raises(PeerDropped):
         scene.party().run()
     kinds = kinds_of(scene.heard())
@@ -538,7 +539,7 @@ def test_a_stage_that_began_before_the_coordinator_heard_is_void_at_once(scene):
     scene.says(2, matched())
     scene.start(3, voids=1)
     scene.matches(3)
-    scene.says(0, control.EndSession())
+    scene.ends(4, voids=1)
     scene.party().run()
     heard = without_notes(scene.heard())
     assert {stage for stage, _ in heard if stage > 1} == {3}

@@ -61,7 +61,7 @@ def test_children_are_left_out(with_children):
     assert outcome.status == "done", outcome.texts
     assert funnel_of(outcome, "bank") == {"rows": 90, "eligible": 84, "matched": 84}
     assert admitted(scene).reasons == ("R-GUARDIAN-CONSENT-MISSING",)
-    assert admitted(scene).numbers == {"rows": 90, "eligible": 84}
+    assert admitted(scene).numbers == {"rows": 90, "eligible": 80}
     told_of_no_subject(admitted(scene))
     assert scene.leaks() == []
 
