@@ -41,11 +41,12 @@ class Artefacts:
         """(n,) first place of every aligned row."""
         return np.flatnonzero(self._stays)
 
-    @property
-    def handle(self) -> bytes:
-        """The rows and their subject references, as they are stored."""
-        refs = self._subject_refs[self._stays]
-        return msgspec.msgpack.encode({"rows": self.rows.tobytes(), "subject_refs": refs.tobytes()})
+    def handle(self, file_rows: Integers) -> bytes:
+        """The rows and their subject references, as they are stored: by `file_rows`, the place of each own row in its
+        file, which stays the same however many rows may be loaded another time.
+        """
+        rows, refs = file_rows[self.rows], self._subject_refs[self._stays]
+        return msgspec.msgpack.encode({"rows": rows.tobytes(), "subject_refs": refs.tobytes()})
 
     @property
     def segments(self) -> Integers | None:

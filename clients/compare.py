@@ -42,7 +42,8 @@ class PooledParty:
         gate = Gate(self.home, job, COMPARING, is_preview=True)
         self.context = StageContext(self.home, job, session, gate)
         handle = msgspec.msgpack.decode(self.record("handle"))
-        rows = np.frombuffer(handle["rows"], dtype=np.int64)
+        # From places in the file to those in the table as it was loaded now.
+        rows = np.searchsorted(self.context.table.rows, np.frombuffer(handle["rows"], dtype=np.int64))
         self.context.kept.match(rows, np.empty((len(rows), 0), dtype=np.uint8))
 
     def record(self, name: str) -> bytes:

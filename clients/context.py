@@ -146,12 +146,16 @@ class StageContext:
         """Rows leave what is kept: in memory, in the vault, in this party's own results."""
         gone = self.table.rows[self.kept.rows_at(places)]
         self.kept.drop(places)
-        self.keep("handle", self.kept.handle)
+        self.keep_handle()
         stored = self.home.vault.get(self._prefix + "segments")
         if stored is not None and self.kept.segments is not None:
             record = msgspec.msgpack.decode(stored) | {"assignments": self.kept.segments.tobytes()}
             self.keep("segments", msgspec.msgpack.encode(record))
         remove_customers(self.results, gone)
+
+    def keep_handle(self) -> None:
+        """Store which rows are matched, for later jobs and rehearsals' comparisons."""
+        self.keep("handle", self.kept.handle(self.table.rows))
 
     @cached_property
     def key(self) -> SecretKey:

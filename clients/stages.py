@@ -76,7 +76,7 @@ class MatchStage:
             return []
         context.match(aligned.rows, aligned.subject_refs)
         context.keep("job", encode_job(context.job))
-        context.keep("handle", context.kept.handle)
+        context.keep_handle()
         seen = {"matched": len(aligned.rows)} if len(aligned.rows) >= context.k_min else {}
         context.gate.note(EventType.MATCH_RUN, numbers=seen)
         if len(context.job.stages) == 1 and len(aligned.rows):
@@ -203,6 +203,7 @@ class ScoreStage:
             return []
         alone = scores_alone(context)
         context.keep("scores", scores.tobytes())
+        context.keep("train_rows", context.kept.train_rows.tobytes())  # rows may have left since the training
         write_customers(context, scores, alone)
         return [risk_release(context, scores, alone)]
 

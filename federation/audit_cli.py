@@ -6,6 +6,7 @@ Heavy imports stay inside the commands that need them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from federation.terminal import make_app, out, print_json, problems
+from federation.terminal import EXIT_REFUSED, make_app, out, print_json, problems
 from privacy.errors import ConfigInvalid
 from privacy.texts import text
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from federation.standalone.verify import Bundle, Finding
     from privacy.audit import Event
     from privacy.sealing import PublicIdentity
+
+class ExportFor(StrEnum):
+    """Who asked for a bundle."""
+
+    AUDIT = "audit"
+    FOREIGN_AUTHORITY = "foreign_authority"
+
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("audit.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -57,12 +65,23 @@ def make_audit_app(
             _show(log, events)
 
     @app.command(help=text("audit.help_export"))
-    def export(home: HomeOption, file: Path) -> None:
+    def export(
+        home: HomeOption,
+        file: Path,
+        why: Annotated[ExportFor, typer.Option("--for", help=text("audit.option_for"))] = ExportFor.AUDIT,
+        approval: Annotated[str, typer.Option(help=text("audit.option_approval"))] = "",
+        as_json: JsonOption = False,
+    ) -> None:
         from federation.audit_bundle import export as export_bundle
 
         log = open_log(home)
+        if why is ExportFor.FOREIGN_AUTHORITY:
+            _check_approval(log, approval, as_json)
         written = export_bundle(log, file, documents(home), keys(home))
         made, _ = log.checkpoints()[-1]
+        if as_json:
+            print_json({"file": str(written), "events": made.size, "fingerprint": made.key})
+            return
         out.print(
             text("audit.exported", file=written, events=made.size, fingerprint=made.key), soft_wrap=True
         )
@@ -84,6 +103,23 @@ def make_audit_app(
             raise typer.Exit(1)
 
     return app
+
+
+def _check_approval(log: AuditLog, approval: str, as_json: bool) -> None:
+    """Nothing is handed to a foreign authority without the approval of the competent one in China (PIPL 41)."""
+    from privacy.audit import EventType
+    from privacy.reasons import Finding, Reason
+
+    if approval:
+        log.append(EventType.EXPORT_APPROVED, actor="operator", artefact=approval)
+        return
+    finding = Finding(Reason.FOREIGN_AUTHORITY_REQUEST)
+    log.append(EventType.EXPORT_REFUSED, actor="operator", reasons=(finding.reason.value,))
+    if as_json:
+        print_json({"reasons": [finding.reason.value]})
+    else:
+        problems.print(f"[red]{escape(finding.render())}[/red]", soft_wrap=True)
+    raise typer.Exit(EXIT_REFUSED)
 
 
 def _check_types(types: list[str] | tuple[str, ...]) -> None:

@@ -99,7 +99,7 @@ def test_a_weak_profile_is_refused_unless_a_node_allows_it():
 def test_a_replayed_session(scene):
     scene.start()
     scene.matches()
-    scene.says(0, control.EndSession())
+    scene.ends()
     scene.party().run()
     scene.connected.clear()
     scene.script = Script()

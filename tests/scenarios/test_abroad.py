@@ -163,7 +163,6 @@ def test_forgotten_people_make_room_and_nobody_counts_twice(abroad):
 
 
 @pytest.mark.scenario(26)
-@pytest.mark.xfail(reason="there is no export for a request of a foreign authority yet", strict=True)
 def test_a_foreign_courts_request(world, tmp_path):
     """Cross-border: nothing is handed to a foreign authority without an approval (article 41)."""
     scene = world()
