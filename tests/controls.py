@@ -18,6 +18,7 @@ import msgspec
 
 from privacy import policy
 from privacy.audit import EventType
+from privacy.audit_items.guideline import LEVELS
 from privacy.catalog import Catalog, Override, Treatment
 from privacy.reasons import ARTICLES, Reason
 from privacy.texts import text
@@ -31,6 +32,7 @@ class Status(StrEnum):
     """How far a control is."""
 
     BUILT = "built"
+    PARTLY = "partly"
     DOCUMENT = "document"
     PLANNED = "planned"
     LATER = "later"
@@ -39,20 +41,12 @@ class Status(StrEnum):
 
 MEANING = {
     Status.BUILT: "software enforces it, and tests show it",
+    Status.PARTLY: "a part is built and tested; what is not covered is said",
     Status.DOCUMENT: "software drafts and checks a document; people decide",
     Status.PLANNED: "being built; its tests are not there yet",
     Status.LATER: "not in this release",
     Status.PEOPLE: "nothing for software to do",
 }
-
-
-class Level(StrEnum):
-    """How much of an audit item this release can show."""
-
-    AUTOMATIC = "automatic"
-    PARTLY = "partly"
-    DOCUMENT = "document"
-    NONE = "none"
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,12 +69,15 @@ class Control(_Closed, frozen=True):
 
 
 class Item(_Closed, frozen=True):
-    """One item of the audit guideline."""
+    """One item of the audit guideline, or several of one level. How much software can show is in `LEVELS`."""
 
     number: str
     title: str
-    level: Level
     evidence: str
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(map(int, self.number.split(", ")))
 
 
 class Question(_Closed, frozen=True):
@@ -204,11 +201,21 @@ def articles(found: Controls) -> str:
 
 
 def items(found: Controls) -> str:
-    rows = [(item.number, item.title, item.level.value, item.evidence) for item in found.items]
+    rows = [
+        (
+            item.number,
+            item.title,
+            text(f"audit.item.level.{LEVELS[item.numbers[0]].value}", language="en"),
+            item.evidence,
+        )
+        for item in found.items
+    ]
     return (
         "## Audit items\n\n"
-        "The items of the guideline annexed to 个人信息保护合规审计管理办法, and what this release can show.\n\n"
-        + table(("item", "about", "shown", "evidence"), rows)
+        "The items of the guideline annexed to 个人信息保护合规审计管理办法: how much software can show of each "
+        "in principle, and what this release has. Whether an item holds is told by an audit bundle, where what nobody "
+        "recorded stays open.\n\n"
+        + table(("item", "about", "in principle", "evidence of this release"), rows)
     )
 
 
