@@ -236,7 +236,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         ),
         fault(
             "an agreement of the future",
-            [(Reason.AGREEMENT_EXPIRED, "shop-1")],
+            [(Reason.AGREEMENT_MISSING, "shop-1")],
             shop_agreement={"valid_from": date(2026, 6, 2)},
         ),
         fault(

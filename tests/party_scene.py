@@ -253,7 +253,7 @@ class Scene:
         return self._opened_by(self.shop)
 
     def _opened_by(self, peer, everything=False):
-        """everything: with the messages by which logs are signed."""
+        """everything: with the messages of stages in which logs are signed; a failure is shown in any case."""
         peers = {COORDINATOR: self.coordinator, "shop": self.shop}
         for to, frame in self.script.sent[self._read :]:
             self._read += 1
@@ -261,7 +261,11 @@ class Scene:
             if opened:
                 self._heard[to].append((opened.stage, opened.message))
         heard = self._heard[peer.own]
-        return [item for item in heard if everything or item[0] not in self._signing]
+        return [
+            (stage, message)
+            for stage, message in heard
+            if everything or stage not in self._signing or isinstance(message, control.StageFailed)
+        ]
 
 
 def row_check(rows=None, phones=PHONES):

@@ -5,6 +5,8 @@ import threading
 import msgspec
 import numpy as np
 import pytest
+from background import wait_until
+from matching_parties import as_identifiers
 from party_scene import (
     ATTESTATION,
     CANARY,
@@ -23,7 +25,7 @@ from party_scene import (
 )
 
 from clients import session as session_module
-from clients.gate.policy import active_policy
+from clients.gate.policy import activate, active_policy
 from clients.session import PartySession
 from federation import align
 from federation import session as control
@@ -31,9 +33,12 @@ from federation.audit_messages import ShownCheckpoint
 from federation.frames import Endpoint, binding_of
 from federation.jobs import RiskPlan, SegmentsPlan
 from federation.messages import COORDINATOR
+from federation.pace import Every
+from privacy.audit import EventType
 from privacy.errors import (
     CohortTooSmall,
     ConfigInvalid,
+    Denied,
     MessageInvalid,
     PeerDropped,
     PeerFailed,
@@ -94,8 +99,7 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
         f"job/{SESSION}/snapshot/0", "policy", result,
     ]  # fmt: skip
     assert scene.script.closed
-    alive = {thread.name for thread in threading.enumerate() if thread.is_alive()}
-    assert not alive & {"inbox", "consent-watch"}
+    wait_until(lambda: not {"inbox", "consent-watch"} & {thread.name for thread in threading.enumerate()})
 
 
 def without_notes(heard):
@@ -496,6 +500,30 @@ def test_rows_leave_the_stages_that_follow_and_those_of_before_stay(scene):
     assert len(rows) == ROWS - 2
 
 
+def test_what_was_released_is_not_released_again(scene):
+    """The difference between two releases would tell of the rows that have left."""
+    scene.start()
+    scene.matches()
+    scene.start(2, "witness")
+    scene.withdraw_rows(rematch=True)
+    scene.start(3, voids=1)
+    scene.matches(3)
+    scene.ends(4, voids=1)
+    scene.party().run()
+    kinds = kinds_of(scene.heard())
+    assert kinds.count("TokenList") == 2
+    assert kinds.count("MatchRelease") == 1
+
+
+def test_a_partner_that_makes_everything_begin_again_too_often(scene, monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_REMATCHES", 2)
+    scene.start()
+    for number in range(3):
+        scene.withdraw_rows(rematch=True)
+        scene.start(number + 2, voids=number + 1)
+    fails(scene, UnexpectedMessage, "rows_withdrawn_often")
+
+
 def test_a_coordinator_makes_no_rows_leave(scene):
     scene.start()
     scene.says(1, control.RowsWithdrawn(positions=np.zeros(1, np.uint32), rematch=False))
@@ -509,6 +537,23 @@ def test_no_stage_is_repeated_without_a_reason(scene):
     scene.start()
     scene.matches()
     scene.start(2)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+@pytest.mark.parametrize("name", ["match", "score"])
+def test_no_stage_but_the_next_one_is_begun_when_the_logs_are_signed(scene, name):
+    scene.use(msgspec.structs.replace(JOB, segments=SegmentsPlan(n_clusters=2, n_init=1)))
+    scene.start()
+    scene.matches()
+    scene.witness(2)
+    scene.start(3, name)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_after_a_list_has_changed_nothing_but_the_matching_is_begun(scene):
+    with_a_matching(scene)
+    scene.withdraw_rows(rematch=True)
+    scene.start(4, "segments", voids=1)
     fails(scene, UnexpectedMessage, "unexpected_message")
 
 
@@ -551,6 +596,44 @@ def test_a_stage_that_began_before_the_coordinator_heard_is_void_at_once(scene):
 def test_logs_are_witnessed_only_after_a_stage(scene):
     scene.start(1, "witness")
     fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_the_next_stage_waits_until_the_logs_are_signed(scene):
+    scene.use(msgspec.structs.replace(JOB, segments=SegmentsPlan(n_clusters=2, n_init=1)))
+    scene.start()
+    scene.matches()
+    scene.start(2, "segments")
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_the_session_does_not_end_before_the_logs_are_signed(scene):
+    scene.start()
+    scene.matches()
+    scene.says(0, control.EndSession())
+    fails(scene, UnexpectedMessage, "unexpected_message")
+    assert not list(scene.home.results.rglob("customers.csv"))
+
+
+def test_logs_are_signed_once_after_a_stage(scene):
+    scene.start()
+    scene.matches()
+    scene.witness(2)
+    scene.start(3, "witness")
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_what_a_partner_works_on_is_in_the_own_log(scene):
+    """Who attests differently to different parties can be shown to have done so."""
+    scene.start()
+    scene.attests()
+    scene.withdraw_rows(rematch=True)
+    with pytest.raises(PeerDropped):
+        scene.party().run()
+    noted = [event for event in scene.home.audit.events() if event.type is EventType.ROUND_UPDATE_ACCEPTED]
+    changed = msgspec.structs.replace(ATTESTATION, snapshot="d" * 64)
+    assert [(event.artefact, event.digests["binding"]) for event in noted] == [
+        ("shop", said.binding.hex()) for said in (ATTESTATION, changed)
+    ]
 
 
 def test_after_a_stage_the_state_of_the_log_is_shown_to_everybody(scene):
@@ -699,3 +782,73 @@ def test_a_report_that_cannot_be_sent_hides_nothing(scene, monkeypatch):
     with pytest.raises(UnexpectedMessage):
         party.run()
     assert scene.script.closed
+
+
+# --- nothing twice, and nothing unsigned
+
+
+def test_the_next_stage_before_the_logs_are_signed(scene):
+    scene.use(msgspec.structs.replace(JOB, segments=SegmentsPlan(n_clusters=2, n_init=1)))
+    scene.start()
+    scene.matches()
+    scene.start(2, "segments")
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_the_end_before_the_logs_are_signed(scene):
+    scene.start()
+    scene.matches()
+    scene.says(0, control.EndSession())
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_a_stage_that_is_done_everywhere_is_not_begun_again_because_a_later_one_is_void(scene):
+    """The difference of what it released twice would tell of who has left."""
+    with_a_matching(scene)
+    scene.withdraw_rows(3)
+    scene.start(4, "match", voids=1)
+    fails(scene, UnexpectedMessage, "unexpected_message")
+
+
+def test_a_stage_that_begins_again_releases_nothing_again(scene):
+    scene.start()
+    scene.matches()
+    scene.withdraw_rows(rematch=True)
+    scene.start(2, voids=1)
+    scene.matches(2)
+    scene.ends(3, voids=1)
+    scene.party().run()
+    kinds = kinds_of(scene.heard())
+    assert (kinds.count("StageFinished"), kinds.count("MatchRelease")) == (2, 1)
+
+
+def test_others_make_a_session_begin_again_only_so_often(scene, monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_REMATCHES", 2)
+    scene.start()
+    for _ in range(3):
+        scene.withdraw_rows(rematch=True)
+    fails(scene, UnexpectedMessage, "rows_withdrawn_often")
+
+
+def test_who_is_forgotten_leaves_whatever_the_basis_is(scene, at_message):
+    """The scene's policy rests on a contract, so no consent is looked for."""
+    tokens = scene.home.consents.tokens(KIND, as_identifiers([CANARY]))
+    at_message(PART_WANTED, lambda: scene.home.consents.forget(tokens))
+    finished_without(scene, lambda party: None)
+    (file,) = scene.home.results.rglob("customers.csv")
+    assert CANARY not in file.read_text()
+    assert not scene.home.consents.known(tokens).any()
+
+
+def test_a_policy_that_changes_the_rows_ends_the_job(scene, at_message):
+    policy = active_policy(scene.home)
+    older = msgspec.structs.replace(policy.purposes[0], minimum_age=21)
+    stricter = msgspec.structs.replace(policy, purposes=(older,))
+    at_message(PART_WANTED, lambda: activate(scene.home, stricter, is_rehearsal=True))
+    scene.start()
+    scene.says(1, align.PartWanted(parts=1, part=0))
+    party = scene.party()
+    party._gate._policy_looks = Every(0)
+    with pytest.raises(Denied) as caught:
+        party.run()
+    assert caught.value.findings.codes == (Reason.CONSENT_STALE_SNAPSHOT.value,)

@@ -13,7 +13,6 @@ from clients.gate.policy import POLICY_RECORD, activate
 from clients.home import NodeHome, NodeSettings
 from clients.session import connect_http
 from clients.tables import TableSpec
-from federation import session as control
 from federation.jobs import encode_job
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied, MessageInvalid, ProfileForbidden, UnexpectedMessage

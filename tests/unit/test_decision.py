@@ -64,7 +64,7 @@ def test_the_first_and_the_last_day_count(day):
 @pytest.mark.parametrize(
     ("day", "reasons"),
     [
-        (date(2025, 12, 31), {Reason.NOTICE_MISSING, Reason.PIPIA_UNAPPROVED, Reason.AGREEMENT_EXPIRED}),
+        (date(2025, 12, 31), {Reason.NOTICE_MISSING, Reason.PIPIA_UNAPPROVED, Reason.AGREEMENT_MISSING}),
         (date(2027, 1, 1), {Reason.PIPIA_STALE, Reason.AGREEMENT_EXPIRED}),
     ],
 )

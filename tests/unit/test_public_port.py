@@ -370,8 +370,9 @@ def test_what_is_no_frame_refuses(relay, body):
 def test_a_party_attests_what_it_works_on(relay, stale):
     bound = framed(b"content", binding=BINDING)
     headers = as_party("bank", x_number=1)
-    answer = relay.post("/relay/s1/shop", content=bound, headers=headers)
-    assert (answer.status_code, stale) == (409, [("s1", "bank")])
+    for _ in range(3):
+        answer = relay.post("/relay/s1/shop", content=bound, headers=headers)
+        assert (answer.status_code, stale) == (409, [("s1", "bank")])  # told once
     assert relay.put("/relay/s1/snapshot", content=BINDING, headers=as_party("bank")).status_code == 204
     assert relay.post("/relay/s1/shop", content=bound, headers=headers).status_code == 204
     answer = relay.post("/relay/s1/shop", content=FRAME, headers=as_party("bank", x_number=2))

@@ -216,6 +216,17 @@ def test_messages_that_rest_on_an_older_snapshot_go_no_further(relay):
     assert taken(relay, 1) == (2, b"three")
 
 
+def test_the_first_refusal_of_a_snapshot_is_told_apart(relay):
+    """So that a party that keeps sending the same does not fill the log."""
+    attest(relay, NEW)
+    told = []
+    for binding in (OLD, OLD, b"", OLD, OLD):
+        with pytest.raises(RelayStale) as caught:
+            put(relay, 1, binding=binding)
+        told.append(caught.value.is_first)
+    assert told == [True, False, True, True, False]
+
+
 def test_a_refused_message_keeps_its_number_free(relay):
     attest(relay, NEW)
     with pytest.raises(RelayStale):
