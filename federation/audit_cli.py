@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from privacy.audit import Event
     from privacy.sealing import PublicIdentity
 
+
 class ExportFor(StrEnum):
     """Who asked for a bundle."""
 

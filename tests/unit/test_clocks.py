@@ -66,9 +66,7 @@ def test_an_answer_is_due_within_thirty_days_as_well():
 def test_who_is_late():
     received = {"case-1": date(2026, 3, 2), "case-2": date(2026, 3, 3), "case-3": date(2026, 2, 2)}
     assert overdue(received, date(2026, 2, 20)) == []
-    assert overdue(received, answer_due(received["case-1"])) == [
-        Overdue("case-3", date(2026, 2, 28), 23)
-    ]
+    assert overdue(received, answer_due(received["case-1"])) == [Overdue("case-3", date(2026, 2, 28), 23)]
     late = overdue(received, date(2026, 4, 1))
     assert [alarm.case for alarm in late] == ["case-3", "case-1", "case-2"]
     assert late[1].render("en") == "Case case-1 should have been answered by 2026-03-23: it is 9 days late."
