@@ -19,7 +19,7 @@ from sqlalchemy import Connection, case, distinct, func, insert, select, union
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from clients.consents import forgetting, subjects
-from clients.consents.rows import Asked, as_bytes, as_tokens, insert_rows, stored
+from clients.consents.rows import BLOCK_ROWS, Asked, as_bytes, as_tokens, insert_rows, stored
 from clients.consents.tables import (
     Source,
     clock,
@@ -256,8 +256,10 @@ class ConsentStore:
         asked = Asked(tokens)
         salts, unknown = self._salts(asked.distinct)
         if unknown.any():
-            with change(self.engine) as (connection, _):
-                add_subjects(connection, asked.distinct[unknown])
+            new = asked.distinct[unknown]
+            for start in range(0, len(new), BLOCK_ROWS):  # one by one, so that a withdrawal comes between
+                with change(self.engine) as (connection, _):
+                    add_subjects(connection, new[start : start + BLOCK_ROWS])
             salts, _ = self._salts(asked.distinct)
         return asked.spread(self._secrets.keys(salts))
 

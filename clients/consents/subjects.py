@@ -31,6 +31,8 @@ SALT_BYTES: Final = 16
 COMMITMENT_BYTES: Final = hashlib.sha256().digest_size
 _SREF: Final = b"sref\0"
 _COMMITMENT: Final = b"commit\0"
+_AT_ONCE: Final = 2**16
+"""Commitments that are small objects at the same time."""
 
 SubjectKeys = NDArray[np.uint8]
 """(n, 16): one key per subject."""
@@ -78,8 +80,13 @@ def commitments(keys: SubjectKeys, context: bytes) -> NDArray[np.uint8]:
     Every message is 55 bytes, so that none extends another, and fills one block of SHA-256: a million take 0.8 s.
     """
     about = hashlib.sha256(context).digest()
-    data = keys.tobytes()
-    starts = range(0, len(data), BLOCK_BYTES)
     sha256 = hashlib.sha256
-    digests = [sha256(_COMMITMENT + data[start : start + BLOCK_BYTES] + about).digest() for start in starts]
-    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, COMMITMENT_BYTES)
+    found = np.empty((len(keys), COMMITMENT_BYTES), np.uint8)
+    for first in range(0, len(keys), _AT_ONCE):
+        data = keys[first : first + _AT_ONCE].tobytes()
+        starts = range(0, len(data), BLOCK_BYTES)
+        digests = b"".join(
+            [sha256(_COMMITMENT + data[start : start + BLOCK_BYTES] + about).digest() for start in starts]
+        )
+        found[first : first + _AT_ONCE] = np.frombuffer(digests, np.uint8).reshape(-1, COMMITMENT_BYTES)
+    return found
