@@ -48,7 +48,7 @@ def draft_policy(party: str, spec: TableSpec, job: Job, coordinator: str, today:
     asks = spec.consents is not None
     others = [name for name in job.roles.all if name != party]
     treatment = PurposeClass.CREDIT_RISK if CREDIT_PURPOSE in job.purpose else PurposeClass.MARKETING
-    todo = Titles(zh="演练草稿,待补充。", en="Draft of a rehearsal, to be completed.")
+    todo = Titles(zh="演练草稿，待补充。", en="Draft of a rehearsal, to be completed.")
     contact = Contact(name=party, contact=REHEARSAL)
     recipients = [_recipient(name, Relation.PROVIDE, asks) for name in others]
     recipients.append(_recipient(COORDINATOR, Relation.ENTRUSTED, asks))

@@ -30,17 +30,22 @@ _HANDLERS: Final = {
     "ecommerce": "示例商城 Sample Shop",
     "telecom": "示例电信 Sample Telecom",
 }
+_SENSITIVE: Final = Titles(
+    zh="直接反映还款能力，没有它们就无法公平地评估；评估结果可能影响您能否获得贷款及额度。",
+    en="It bears directly on who can repay; it may affect whether you get a loan, and how much.",
+)
+_COORDINATOR_NAME: Final = "示例协调方 Sample Coordinator"
 _TITLES: Final = {
     "credit_risk": Titles(zh="个人信贷风险评估", en="Assessing the risk of loans to individuals"),
     "marketing": Titles(zh="客户分群与营销", en="Customer segments and marketing"),
 }
 _NECESSITY: Final = {
     "credit_risk": Titles(
-        zh="仅凭一方数据无法可靠判断还款能力;只使用与还款能力直接相关的字段,并以分箱值参与计算。",
+        zh="仅凭一方数据无法可靠判断还款能力；只使用与还款能力直接相关的字段，并以分箱值参与计算。",
         en="One holder's data does not tell reliably who can repay; only fields that bear on it are used, in buckets.",
     ),
     "marketing": Titles(
-        zh="用于识别群体偏好,不针对个人定价;只使用消费与使用习惯的分箱值。",
+        zh="用于识别群体偏好，不针对个人定价；只使用消费与使用习惯的分箱值。",
         en="To learn what groups prefer, never to price for one person; only habits are used, in buckets.",
     ),
 }
@@ -55,7 +60,7 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
     names = tuple(purpose.name for purpose in purposes)
     return msgspec.structs.replace(
         draft,
-        handler=Contact(name=_HANDLERS[party], contact=f"privacy@{party}.example", officer=APPROVED_BY),
+        handler=_contact_of(party),
         purposes=purposes,
         notices=tuple(msgspec.structs.replace(item, purposes=names) for item in draft.notices),
         assessments=tuple(
@@ -73,7 +78,21 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
 
 
 def _purpose(draft: Purpose, name: str) -> Purpose:
-    return msgspec.structs.replace(draft, name=name, title=_TITLES[name], necessity=_NECESSITY[name])
+    return msgspec.structs.replace(
+        draft,
+        name=name,
+        title=_TITLES[name],
+        necessity=_NECESSITY[name],
+        sensitive_necessity=dict.fromkeys(draft.sensitive_necessity, _SENSITIVE),
+        recipients=tuple(
+            msgspec.structs.replace(item, contact=_contact_of(item.party)) for item in draft.recipients
+        ),
+    )
+
+
+def _contact_of(party: str) -> Contact:
+    name = _HANDLERS.get(party, _COORDINATOR_NAME)
+    return Contact(name=name, contact=f"privacy@{party}.example", officer=APPROVED_BY)
 
 
 def _marketing(lending: Purpose) -> Purpose:
