@@ -85,7 +85,7 @@ class StageContext:
     @property
     def fields(self) -> tuple[str, ...]:
         """All fields that the job names for this party, each once."""
-        return tuple(dict.fromkeys((*self.plan.segment_fields, *self.plan.risk_fields)))
+        return self.plan.fields
 
     def admitted(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the fields that the gate has let through."""

@@ -68,6 +68,11 @@ class PartyPlan(_Closed, frozen=True):
     segment_fields: tuple[str, ...] = ()
     risk_fields: tuple[str, ...] = ()
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All fields that the job names for this party, each once."""
+        return tuple(dict.fromkeys((*self.segment_fields, *self.risk_fields)))
+
 
 class MatchMode(StrEnum):
     """How shared customers are found (`federation.align`, `federation.align_oprf`).

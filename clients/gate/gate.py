@@ -20,7 +20,7 @@ from clients.consents.node import bring_in
 from clients.consents.subjects import kind_label
 from clients.gate.abroad import AbroadCounter
 from clients.gate.policy import active_policy, catalog_of
-from clients.gate.rows import guardian_need
+from clients.gate.rows import asked_of
 from clients.gate.table import TableRules, check_file
 from clients.home import NodeHome
 from clients.tables import CustomerTable
@@ -32,7 +32,7 @@ from federation.pace import Every
 from federation.session import Attestation
 from privacy.audit import EventType
 from privacy.catalog import Catalog
-from privacy.consent import Answer, ConsentKind, reason_of
+from privacy.consent import Answer, reason_of
 from privacy.decision import Request, Terms, check_crossborder_count, decide
 from privacy.errors import Denied
 from privacy.joining import Tokens
@@ -61,15 +61,13 @@ def decide_for(
 ) -> tuple[Findings, Terms | None]:
     """Whether a home's own settings, roster and policy let a job begin: (all failing reasons, the terms or None)."""
     settings = home.settings
-    plan = job.plan_of(settings.name)
     declared = {item.name: item.kind for item in settings.table.fields}
-    names = dict.fromkeys((*plan.segment_fields, *plan.risk_fields))
     request = Request(
         purpose=job.purpose,
         own=settings.name,
         label_holder=job.roles.label_holder,
         parties=job.roles.all,
-        fields={name: declared.get(name, "") for name in names},
+        fields={name: declared.get(name, "") for name in job.plan_of(settings.name).fields},
         methods=job.methods,
         coordinator=home.roster.identities(settings.name)[COORDINATOR].fingerprint,
         today=today,
@@ -320,13 +318,8 @@ class Gate:
     def _lacking(self, places: Positions, table: CustomerTable) -> tuple[Mask, tuple[str, ...]]:
         """Which of these rows may not be used as things stand now, and the codes of all reasons."""
         tokens, now, children = self._tokens[places], self._now(), self._children[places]
-        everybody = np.ones(len(places), np.bool_)
-        asked = [(need, everybody) for need in self.terms.needs if need.kind is not ConsentKind.GENERAL]
-        for need in self.terms.needs:
-            if need.kind is ConsentKind.GENERAL:  # a guardian speaks for a child
-                asked += [(need, ~children), (guardian_need(self.terms), children)]
         fields = [need for name in table.fields for need in self.terms.field_needs.get(name, ())]
-        asked += [(need, everybody) for need in fields]
+        asked = [*asked_of(self.terms, children), *((need, np.ones_like(children)) for need in fields)]
         lost = self._store.restricted(tokens, now)
         reasons = [Reason.RESTRICTED_STATE] if lost.any() else []
         forgotten = ~self._store.known(tokens)

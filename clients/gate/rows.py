@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -32,6 +33,19 @@ def steps_of(terms: Terms) -> frozenset[str]:
 def guardian_need(terms: Terms) -> Need:
     """What a child's parent or guardian has to have agreed to (31)."""
     return Need(terms.purpose.name, ConsentKind.GUARDIAN)
+
+
+def asked_of(terms: Terms, children: Mask) -> Iterator[tuple[Need, Mask]]:
+    """Every consent that the job needs, and the rows (n,) whose subjects are asked for it.
+
+    children: for whom a guardian speaks in place of the general consent.
+    """
+    for need in terms.needs:
+        if need.kind is ConsentKind.GENERAL:
+            yield guardian_need(terms), children
+            yield need, ~children
+        else:
+            yield need, np.ones_like(children)
 
 
 class RowRules:
@@ -76,17 +90,12 @@ class RowRules:
 
     def exclude_by_consent(self, tokens: Tokens, children: Mask, funnel: Funnel) -> None:
         """Excludes everybody whose latest word on any need of the job is not a yes that holds."""
-        for need in self._terms.needs:
+        for need, concerned in asked_of(self._terms, children):
+            if need.kind is ConsentKind.GUARDIAN and not (concerned & funnel.remaining).any():
+                continue  # where nobody is a child, guardians are no step
             answers = self.answers(tokens, need, funnel)
-            if need.kind is ConsentKind.GENERAL:
-                guardian = guardian_need(self._terms)
-                if (children & funnel.remaining).any():
-                    spoken_for = self.answers(tokens, guardian, funnel)
-                    for answer in _WORST_FIRST:
-                        funnel.exclude(funnel_step(guardian, answer), children & (spoken_for == answer))
-                answers = np.where(children, Answer.YES, answers)
             for answer in _WORST_FIRST:
-                funnel.exclude(funnel_step(need, answer), answers == answer)
+                funnel.exclude(funnel_step(need, answer), concerned & (answers == answer))
 
     def lacking(self, tokens: Tokens, needs: tuple[Need, ...], funnel: Funnel) -> list[tuple[str, Mask]]:
         """Per step that concerns anybody who remains: whose word on a field's needs is missing."""
