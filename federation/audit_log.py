@@ -22,6 +22,7 @@ import msgspec
 from federation.audit_folder import AuditFolder
 from federation.audit_records import Cosigned, Signed, Witnessed
 from federation.line_file import locked, make_folder
+from federation.pace import utc_now
 from privacy.audit import Event, EventType, time_text
 from privacy.checkpoints import Checkpoint, Cosignature
 from privacy.errors import AuditBroken, EventInvalid, LogUnavailable, ProofInvalid
@@ -32,11 +33,6 @@ LOCK_SECONDS: Final = 10.0
 """How long to wait for another writer. One that is alive takes milliseconds."""
 ACTOR: Final = "log"
 """Who acts in the events that the log makes about itself."""
-
-
-def utc_now() -> datetime.datetime:
-    """The time of this machine."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class AuditLog:

@@ -1,9 +1,20 @@
-"""How loops keep what need not happen at every turn to once in a while."""
+"""The clock: what time it is, and how loops keep what need not happen at every turn to once in a while."""
 
 from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, date, datetime
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def today() -> date:
+    """The calendar day in the time zone of this machine, by which ages, periods and agreements count."""
+    return utc_now().astimezone().date()
 
 
 class Every:

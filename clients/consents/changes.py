@@ -8,7 +8,7 @@ event with counts, and no count of fewer than `FEWEST_COUNTED`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from clients.consents.store import ConsentStore
 from clients.consents.subjects import kind_label
 from clients.consents.tables import Restriction, Source
 from clients.tables.specs import TableSpec
+from federation.pace import utc_now
 from privacy.audit import EventType
 from privacy.consent import Answer, ConsentKind, Need, Statement, check_scope
 from privacy.errors import ConfigInvalid, IdentifierInvalid
@@ -51,11 +52,6 @@ OnEvent = Callable[[ConsentEvent], None]
 
 def say_nothing(event: ConsentEvent) -> None:
     """For a node without a log."""
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 class Changes:

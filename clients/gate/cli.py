@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -57,11 +56,13 @@ def draft(
     from clients.gate.draft import draft_policy, for_approval
     from clients.home import NodeHome, for_toml
     from federation.jobfile import read_job_file
+    from federation.pace import today
 
     node = NodeHome.open(home)
-    today = datetime.now(UTC).astimezone().date()
     coordinator = node.roster.identities(node.settings.name)["coordinator"].fingerprint
-    policy = draft_policy(node.settings.name, node.settings.table, read_job_file(job).job, coordinator, today)
+    policy = draft_policy(
+        node.settings.name, node.settings.table, read_job_file(job).job, coordinator, today()
+    )
     into.write_text(tomli_w.dumps(for_toml(for_approval(policy))), "utf-8")
     out.print(text("gate.drafted", file=into))
 

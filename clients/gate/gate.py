@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -28,7 +28,7 @@ from clients.tables.files import Progress, no_progress
 from clients.tables.loading import load
 from federation.jobs import Job
 from federation.messages import COORDINATOR
-from federation.pace import Every
+from federation.pace import Every, today, utc_now
 from federation.session import Attestation
 from privacy.audit import EventType
 from privacy.catalog import Catalog
@@ -49,11 +49,6 @@ POLICY_SECONDS: Final = 1.0
 """A policy that is put in force while a job runs is noticed within about this time."""
 
 Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 def decide_for(
@@ -82,7 +77,7 @@ def decide_for(
 def preview(home: NodeHome, job: Job) -> Findings:
     """Every reason for which the gate would refuse a job today, without reading a row or writing to the log."""
     policy = active_policy(home)
-    return decide_for(home, job, policy, catalog_of(policy), utc_now().astimezone().date())[0]
+    return decide_for(home, job, policy, catalog_of(policy), today())[0]
 
 
 class Gate:

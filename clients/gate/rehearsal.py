@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ from clients.gate.policy import activate, read_policy
 from clients.home import NodeHome
 from federation.jobfile import read_job_file
 from federation.messages import COORDINATOR
+from federation.pace import today
 from privacy.policy import Policy, Relation
 
 
@@ -21,9 +21,10 @@ def activate_for_rehearsal(home: NodeHome, job_file: Path, coordinator: str, fil
     coordinator: fingerprint of the keys that the rehearsal has just made, which no agreement can name yet.
     """
     if file is None:
-        today = datetime.now(UTC).astimezone().date()
         settings = home.settings
-        policy = draft_policy(settings.name, settings.table, read_job_file(job_file).job, coordinator, today)
+        policy = draft_policy(
+            settings.name, settings.table, read_job_file(job_file).job, coordinator, today()
+        )
     else:
         policy = with_coordinator(read_policy(file), coordinator)
     return activate(home, policy, is_rehearsal=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from clients.home import NodeHome
+from federation.pace import today
 from privacy.audit import EventType
 
 RESULTS: Final = "results/"
@@ -39,7 +39,7 @@ def sweep(home: NodeHome) -> int:
 def _sweep_table(home: NodeHome) -> Counter[str]:
     """The registered table is over: its derived copies go, and the file where its registration says so."""
     table, removed = home.settings.table, Counter[str]()
-    if table.retain_until is None or table.retain_until >= datetime.now(UTC).astimezone().date():
+    if table.retain_until is None or table.retain_until >= today():
         return removed
     derived = home.vault.names(_DERIVED)
     if derived:

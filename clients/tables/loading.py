@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from clients.tables.subjects import (
     read_subjects,
 )
 from clients.tables.table import CustomerTable
+from federation import pace
 from privacy.digests import IdFormat, hash_identifiers
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import Identifiers
@@ -102,7 +103,7 @@ def load(
         problems += bad_identifiers
         is_counted = not bad_identifiers
         if rules is None:
-            exclude_by_age(spec, frame, today or datetime.now(UTC).astimezone().date(), funnel)
+            exclude_by_age(spec, frame, today or pace.today(), funnel)
         elif not problems:  # a file that cannot be used is said to be so before anybody is asked about
             rules.exclude(frame, found.identifiers, funnel)
     labels = None
