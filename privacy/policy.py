@@ -59,10 +59,14 @@ class PurposeClass(StrEnum):
 
 
 class Missing(StrEnum):
-    """What becomes of a field whose subjects have not given the separate consent that it needs."""
+    """What becomes of a field whose subjects have not given the separate consent that it needs.
+
+    BLANK_CELLS: the field is missing for these subjects alone, such as the owner's credit in a firm's row (29).
+    """
 
     EXCLUDE_ROWS = "exclude_rows"
     DROP_FIELD = "drop_field"
+    BLANK_CELLS = "blank_cells"
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -97,6 +97,7 @@ class Gate:
         self._tokens: Tokens = np.empty((0, 2), np.uint64)
         self._holds = np.empty(0, np.bool_)
         self._children = np.empty(0, np.bool_)
+        self._blank: dict[str, Mask] = {}
         self._root = ""
         self._snapshots = 0
         self._seen = 0
@@ -209,6 +210,7 @@ class Gate:
             self._tokens = store.tokens(kind_label(spec), table.own_identifiers)
             self._holds = np.ones(len(table), np.bool_)
             self._children = rules.children[table.rows]
+            self._blank = {name: mask[table.rows] for name, mask in rules.blank.items()}
             self._loaded_by = self._row_rules(self.terms)
             self._count_abroad()
             self._take_snapshot()
@@ -313,8 +315,11 @@ class Gate:
     def _lacking(self, places: Positions, table: CustomerTable) -> tuple[Mask, tuple[str, ...]]:
         """Which of these rows may not be used as things stand now, and the codes of all reasons."""
         tokens, now, children = self._tokens[places], self._now(), self._children[places]
-        fields = [need for name in table.fields for need in self.terms.field_needs.get(name, ())]
-        asked = [*asked_of(self.terms, children), *((need, np.ones_like(children)) for need in fields)]
+        asked = list(asked_of(self.terms, children))
+        for name in table.fields:
+            # Whose value the job never saw is not asked about it again.
+            seen = ~self._blank[name][places] if name in self._blank else np.ones_like(children)
+            asked += [(need, seen) for need in self.terms.field_needs.get(name, ())]
         lost = self._store.restricted(tokens, now)
         reasons = [Reason.RESTRICTED_STATE] if lost.any() else []
         forgotten = ~self._store.known(tokens)
@@ -333,6 +338,7 @@ class Gate:
             gone, stays = np.flatnonzero(~self._holds), self._holds
             self._lost = []
             self._tokens, self._children = self._tokens[stays], self._children[stays]
+            self._blank = {name: mask[stays] for name, mask in self._blank.items()}
             self._holds = np.ones(len(self._tokens), np.bool_)
             return gone
 

@@ -76,11 +76,16 @@ class TableRules:
         self._rows = RowRules(spec, terms, store, now)
         self.children: Mask = np.empty(0, np.bool_)
         """(rows of the file,): for whom a guardian speaks; known when `exclude` has been called."""
+        self.blank: dict[str, Mask] = {}
+        """By column, (rows of the file,): whose value the job does not see; known when `exclude` has been called."""
         self._found: list[Finding] = []
         self._dropped: set[str] = set()
+        self._blank_steps: list[str] = []
+        self._funnel = Funnel(0)
 
     def exclude(self, frame: pd.DataFrame, identifiers: Identifiers, funnel: Funnel) -> None:
         before = len(funnel.excluded)
+        self._funnel = funnel
         tokens = self._store.tokens(kind_label(self._spec), identifiers)
         children = self.children = self._rows.exclude_by_age(frame, funnel)
         self._rows.exclude_by_state(tokens, funnel)
@@ -94,11 +99,17 @@ class TableRules:
             self._refuse(Findings.of(Finding(STEP_REASONS[step.reason]) for step in steps if step.rows))
 
     def _exclude_for_field(self, name: str, tokens: Tokens, funnel: Funnel) -> None:
-        """Sensitive columns: rows leave, or the column does, as the purpose says (28, 29)."""
+        """Sensitive columns: rows leave, or the column does, or single cells, as the purpose says (28, 29)."""
         lacking = self._rows.lacking(tokens, self._terms.field_needs[name], funnel)
         everybody = sum((rows for _, rows in lacking), np.zeros(funnel.total, np.bool_))
-        if self._terms.purpose.when_separate_consent_is_missing is Missing.DROP_FIELD:
+        how = self._terms.purpose.when_separate_consent_is_missing
+        if how is Missing.DROP_FIELD:
             if lacking:
+                self._dropped.add(name)
+        elif how is Missing.BLANK_CELLS:
+            self.blank[name] = everybody
+            self._blank_steps += [step for step, _ in lacking]
+            if not (funnel.remaining & ~everybody).any():
                 self._dropped.add(name)
         elif funnel.remaining.any() and not (funnel.remaining & ~everybody).any():
             self._refuse(Findings.of(Finding(STEP_REASONS[step], name) for step, _ in lacking))
@@ -121,6 +132,8 @@ class TableRules:
             self._refuse(Findings.of(self._found))
 
     def minimise(self, name: str, values: Floats) -> Floats:
+        if name in self.blank:
+            values = np.where(self.blank[name][self._funnel.remaining], np.nan, values)
         result = minimise(values, self._terms.treatments[name], self._smallest)
         self.applied[result.kind] = self.applied.get(result.kind, 0) + 1
         return result.values
@@ -130,8 +143,7 @@ class TableRules:
         return table.keeping([name for name in table.fields if name not in self._dropped])
 
     def codes(self, funnel: Sequence[FunnelStep]) -> tuple[str, ...]:
-        """The reasons for which rows were left out."""
-        codes = (
-            STEP_REASONS[step.reason].value for step in funnel if step.rows and step.reason in STEP_REASONS
-        )
+        """The reasons for which rows, or single values of theirs, were left out."""
+        steps = [step.reason for step in funnel if step.rows and step.reason in STEP_REASONS]
+        codes = (STEP_REASONS[step].value for step in [*steps, *self._blank_steps])
         return tuple(dict.fromkeys(codes))

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from clients.sample.enterprises import COLUMNS, electricity_columns
 from clients.sample.people import FEATURES
 from clients.sample.world import PERSON_COLUMNS
 from privacy.catalog import Action, Catalog, Consent, Override, Sensitivity, parse_treatment
@@ -293,3 +294,38 @@ def test_dates_of_birth_are_no_finer_than_five_years():
         done = minimise(values, CATALOG.of("birth_date").treatment(purpose), 1).values
         assert done[:4].tolist() == [1992.0] * 4
         assert np.isnan(done[4])
+
+
+# --- firms
+
+
+def test_every_column_of_the_sample_firms_has_a_class():
+    names = {column.name for column in COLUMNS} | set(electricity_columns()) | {"uscc", "firm_name"}
+    assert {name: key_of(name) for name in names if key_of(name) is None} == {}
+    assert key_of("uscc") == "enterprise_id"
+    assert key_of("firm_electricity_24") == "enterprise_electricity"
+
+
+def test_what_is_said_of_a_firm_is_not_personal_but_its_owners_credit_is():
+    for column in COLUMNS:
+        item = CATALOG.classify(column.name)
+        if column.name.startswith("owner_"):
+            assert (item.category, item.sensitivity) == ("credit_reference", Sensitivity.SENSITIVE)
+            assert item.treatment("credit_risk").consent is Consent.WRITTEN
+            assert item.treatment("marketing").action is Action.PROHIBITED
+        else:
+            assert (item.category, item.sensitivity) == ("enterprise", Sensitivity.GENERAL)
+            assert item.treatment("credit_risk").consent is Consent.NONE
+
+
+@pytest.mark.parametrize(
+    "name", ["owner_pboc_score", "guarantor_income", "legal_representative_debt", "企业主征信"]
+)
+def test_a_persons_credit_stays_a_persons_under_any_name(name):
+    assert key_of(name) == "owner_credit"
+    assert CATALOG.of_column(name, "enterprise_financials").key == "owner_credit", "not declared away"
+
+
+@pytest.mark.parametrize("name", ["lawsuits_24m", "past_defaults", "payment_delays", "electricity_01"])
+def test_a_name_that_a_table_of_people_could_have_is_not_taken_for_a_firms(name):
+    assert key_of(name) is None
