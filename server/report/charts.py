@@ -1,8 +1,4 @@
-"""Pictures of the page: inline SVG without scripts, coloured by the page's style sheet, each with an alternative text.
-
-Bars carry no text of their own: they stand beside the number in a table cell, so labels of any length wrap, can be
-copied and are read aloud as text.
-"""
+"""Pictures of the page besides `federation.charts`: stability of segmentations, colours of a heat table."""
 
 from __future__ import annotations
 
@@ -12,6 +8,10 @@ from typing import Final
 
 from markupsafe import Markup
 
+from federation.charts import bar
+
+__all__ = ["bar", "heat", "stability"]
+
 _HEAT_STEPS: Final = (1.05, 1.2, 1.5)
 """Ratios to the overall mean from which a cell gets a light, middle or strong colour."""
 
@@ -20,24 +20,6 @@ _HEIGHT: Final = 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 6, 22, 28
 _INSET: Final = 26
 """From the axis to the first point, and from the last point to the edge."""
-
-
-def bar(
-    value: float | None, full: float | None, label: str, kind: str = "main", start: float = 0.0
-) -> Markup:
-    """A horizontal bar: `value` between `start` and `full`; nothing is drawn for None.
-
-    kind: `main`, `soft` (excluded, baseline) or `open` (comparison), told apart by fill and outline.
-    """
-    if value is None or not full or full <= start:
-        return Markup("")
-    width = 100 * min(max((value - start) / (full - start), 0.0), 1.0)
-    if value > start:
-        width = max(width, 0.6)  # a bar that exists can be seen
-    return Markup(
-        '<svg class="bar {}" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<rect class="track" width="100" height="10"/><rect class="fill" width="{}" height="10"/></svg>'
-    ).format(kind, label, f"{width:.2f}")
 
 
 def stability(points: Sequence[tuple[int, float]], chosen: int, label: str) -> Markup:
