@@ -12,7 +12,17 @@ from typing import Any, Final, Union
 import msgspec
 import numpy as np
 
-from federation import align, align_oprf, audit_messages, boosting, insight, kmeans, scoring, session
+from federation import (
+    align,
+    align_oprf,
+    audit_messages,
+    boosting,
+    insight,
+    kmeans,
+    scorecard,
+    scoring,
+    session,
+)
 from federation.messages import ARRAY_TYPES, Message
 from privacy.errors import MessageInvalid
 
@@ -25,6 +35,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *insight.MESSAGES,
     *boosting.MESSAGES,
     *scoring.MESSAGES,
+    *scorecard.MESSAGES,
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""
