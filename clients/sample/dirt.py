@@ -97,9 +97,11 @@ def misspell_phones(
     return pd.Series(values, index=column.index, dtype="str"), counts
 
 
-def drop_cells(frame: pd.DataFrame, columns: Sequence[str], rng: np.random.Generator) -> int:
-    """Empties 4 % of the cells of `columns`, in place; returns how many."""
-    gaps = rng.random((len(frame), len(columns))) < MISSING_CELLS
+def drop_cells(
+    frame: pd.DataFrame, columns: Sequence[str], rng: np.random.Generator, share: float = MISSING_CELLS
+) -> int:
+    """Empties this share (4 %) of the cells of `columns`, in place; returns how many."""
+    gaps = rng.random((len(frame), len(columns))) < share
     for position, column in enumerate(columns):
         # Int64 keeps whole numbers whole in the file although the column has gaps.
         whole = frame[column].dtype.kind == "i"

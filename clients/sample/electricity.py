@@ -41,8 +41,10 @@ def draw_electricity(
     exp(-0.10) for each month since they began; a dip is gone after five months. A decline shows a month after it began.
     """
     count, month = len(growth), np.arange(MONTHS)
-    season = 1 + _SUMMER * np.sin(2 * np.pi * month / 12) - _SPRING_FESTIVAL * (
-        month % 12 == _SPRING_FESTIVAL_MONTH
+    season = (
+        1
+        + _SUMMER * np.sin(2 * np.pi * month / 12)
+        - _SPRING_FESTIVAL * (month % 12 == _SPRING_FESTIVAL_MONTH)
     )
     trend = np.exp(growth[:, None] / 12 * _GROWTH_SHARE * month)
     panel = season * np.exp(rng.normal(0.0, _NOISE, (count, MONTHS))) * trend

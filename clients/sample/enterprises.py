@@ -6,8 +6,8 @@ nothing of governance), which is why joining helps. The probability of default d
 never on a column. All parameters are those of the reference generator of the design, on which they were measured.
 
 Sources are merged into three parties, as they would come to a bank: the bank (statements, history, the owner's credit),
-a supply-chain platform (trade, and the registry and patent data that it verifies), and a utility (electricity, payments,
-lines, and the court and press records that the operator of a city's public data adds).
+a supply-chain platform (trade, and the registry and patent data that it verifies), and a utility (electricity,
+payments, lines, and the court and press records that the operator of a city's public data adds).
 """
 
 from __future__ import annotations

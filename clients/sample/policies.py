@@ -5,6 +5,7 @@ Companies, officers, notices, assessments and agreements are invented, and nobod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -56,11 +57,15 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
     spec = sample_table(folder, party)
     draft = draft_policy(party, spec, job, "", IN_FORCE)
     lending = _purpose(draft.purposes[0], "credit_risk")
-    purposes = (lending, _marketing(lending))
+    return in_force(draft, (lending, _marketing(lending)), contact_of(party, _HANDLERS))
+
+
+def in_force(draft: Policy, purposes: tuple[Purpose, ...], handler: Contact) -> Policy:
+    """A drafted policy with these purposes, as if a sample officer had approved it."""
     names = tuple(purpose.name for purpose in purposes)
     return msgspec.structs.replace(
         draft,
-        handler=_contact_of(party),
+        handler=handler,
         purposes=purposes,
         notices=tuple(msgspec.structs.replace(item, purposes=names) for item in draft.notices),
         assessments=tuple(
@@ -85,13 +90,15 @@ def _purpose(draft: Purpose, name: str) -> Purpose:
         necessity=_NECESSITY[name],
         sensitive_necessity=dict.fromkeys(draft.sensitive_necessity, _SENSITIVE),
         recipients=tuple(
-            msgspec.structs.replace(item, contact=_contact_of(item.party)) for item in draft.recipients
+            msgspec.structs.replace(item, contact=contact_of(item.party, _HANDLERS))
+            for item in draft.recipients
         ),
     )
 
 
-def _contact_of(party: str) -> Contact:
-    name = _HANDLERS.get(party, _COORDINATOR_NAME)
+def contact_of(party: str, handlers: Mapping[str, str]) -> Contact:
+    """How an invented company can be reached; who is not among the handlers is the coordinator."""
+    name = handlers.get(party, _COORDINATOR_NAME)
     return Contact(name=name, contact=f"privacy@{party}.example", officer=APPROVED_BY)
 
 
