@@ -19,6 +19,7 @@ from federation import (
     boosting,
     insight,
     kmeans,
+    points,
     scorecard,
     scoring,
     session,
@@ -36,6 +37,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *boosting.MESSAGES,
     *scoring.MESSAGES,
     *scorecard.MESSAGES,
+    *points.MESSAGES,
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""
