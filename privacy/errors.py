@@ -3,7 +3,7 @@
     SilhouetteError
       InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid
       Refused           Denied, StaleSnapshot, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted,
-                        LogUnavailable
+                        LogUnavailable, ReviewerNotIndependent
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
       CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken,
                         ProofInvalid
@@ -165,6 +165,13 @@ class LogUnavailable(Refused):
     reason = Reason.LOG_UNAVAILABLE
 
 
+class ReviewerNotIndependent(Refused):
+    """A decision would be reviewed by somebody who set or approved what it rests on (R-ADM-NO-HUMAN-PATH)."""
+
+    code = "reviewer_not_independent"
+    reason = Reason.ADM_NO_HUMAN_PATH
+
+
 class ProtocolError(SilhouetteError):
     """A peer did not follow the protocol."""
 
@@ -205,6 +212,12 @@ class PeerFailed(ProtocolError):
     """A party reported a failure of its own."""
 
     code = "peer_failed"
+
+
+class CheckpointUnknown(Refused):
+    """A rerun goes on from trees that this party has not kept: what is unfinished is forgotten everywhere."""
+
+    code = "checkpoint_unknown"
 
 
 class CryptoError(SilhouetteError):

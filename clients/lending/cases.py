@@ -1,0 +1,208 @@
+"""Deciding about the customers of a finished job at a node: who may be decided about, and the file of decisions.
+
+Who has refused automated decisions says so as a withdrawal of `AUTOMATED_DECISION`, by any way that the node takes
+words of subjects (`silhouette-node consent withdraw --purpose automated-decision`); whoever withdraws everything at
+once says it too, once the node knows the need. Whoever is under a restriction (PIPL 47), or has no consent to the
+purpose that holds today where that is its basis (13 to 15), is not decided about at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from clients.consents.node import bring_in, changes_of
+from clients.consents.subjects import kind_label
+from clients.consents.tables import Source
+from clients.gate.policy import active_policy, catalog_of
+from clients.gate.retention import RESULTS
+from clients.home import NodeHome
+from clients.lending.decide import Applicants, Column, Decisions, Mask, Why, decide
+from clients.lending.plan import DecisionPolicy, Scale, Subject
+from clients.lending.plan_checks import read_plan
+from clients.lending.reasons import RiskReason, parse_reasons
+from clients.results import CUSTOMERS
+from federation.files import replace_file
+from federation.pace import today, utc_now
+from privacy.audit import EventType
+from privacy.consent import Answer, Need
+from privacy.errors import ConfigInvalid, Denied
+from privacy.policy import Basis, Policy, PurposeClass
+from privacy.reasons import Finding, Reason
+
+DECISIONS: Final = "decisions.csv"
+AUTOMATED_DECISION: Final = "automated-decision"
+"""The purpose under which a subject's word on automated decisions is kept; only a withdrawal counts."""
+SCORE_COLUMN: Final = {Scale.POINTS: "points", Scale.PD: "score"}
+"""The column of customers.csv that holds scores of a scale."""
+FEWEST_COUNTED: Final = 10
+"""Counts in the log are rounded down to a multiple, so that the difference of two batches does not tell of one."""
+_ID, _ROW, _REASONS = "identifier", "row", "reasons"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a batch came to. left_out: customers about whom nothing may be decided; counts: by lane."""
+
+    file: Path
+    decisions: Decisions
+    left_out: int
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """As the command prints it: counts alone."""
+        refused = sum(why is Why.REFUSED for why in self.decisions.whys)
+        return {
+            "file": str(self.file),
+            "policy": self.decisions.plan.name,
+            "version": self.decisions.plan.digest,
+            "lanes": self.decisions.counts(),
+            "grades": {
+                grade.name: int((self.decisions.grades == place).sum())
+                for place, grade in enumerate(self.decisions.plan.grades)
+            },
+            "needs_human": int(self.decisions.needs_human.sum()),
+            "refused_automation": refused,
+            "left_out": self.left_out,
+        }
+
+
+def home_of(results: Path) -> Path:
+    """The node whose results these are: `<home>/results/<job>-<session>`."""
+    return results.resolve().parents[1]
+
+
+def decide_about(home: NodeHome, results: Path, policy_file: Path, attributes: Path | None = None) -> Decided:
+    """Decide about the customers in a folder of results; writes `decisions.csv` beside them for the node's own people.
+
+    Raises `Denied` for a policy or a purpose that the law does not allow and for results whose time is over,
+    `ConfigInvalid` for files that do not fit.
+    """
+    policy = active_policy(home)
+    plan = read_plan(policy_file, catalog_of(policy))
+    _check_purpose(plan, policy)
+    home.vault.get(RESULTS + results.resolve().name)  # refused when their time is over
+    customers = _read(results / CUSTOMERS, _ID)
+    identifiers = customers[_ID].tolist()
+    excluded, refused = _words(home, plan, policy, identifiers)
+    customers = customers[~excluded].reset_index(drop=True)
+    applicants = _applicants(plan, customers, refused[~excluded], attributes)
+    decisions = decide(plan, applicants, today())
+    _log(home, policy, decisions)
+    table = decisions.table()
+    for place, name in enumerate(name for name in (_ID, _ROW) if name in customers):
+        table.insert(place, name, customers[name])
+    file = results / DECISIONS
+    replace_file(file, table.to_csv(index=False).encode(), secret=True)
+    return Decided(file, decisions, int(excluded.sum()))
+
+
+def _check_purpose(plan: DecisionPolicy, policy: Policy) -> None:
+    """The node's policy registers the purpose for lending, and for people who reviews (6, 24). Raises `Denied`."""
+    purpose = policy.purpose(plan.purpose)
+    if purpose is None:
+        raise Denied.of([Finding(Reason.PURPOSE_UNREGISTERED, plan.purpose)])
+    found = []
+    if purpose.treatment is not PurposeClass.CREDIT_RISK:
+        found.append(Finding(Reason.PURPOSE_MISMATCH, plan.purpose))
+    told = purpose.automated_decision and bool(purpose.human_route)
+    if plan.subject is Subject.PERSON and not told:
+        found.append(Finding(Reason.ADM_NO_HUMAN_PATH, plan.purpose))
+    if found:
+        raise Denied.of(found)
+
+
+def _words(
+    home: NodeHome, plan: DecisionPolicy, policy: Policy, identifiers: Sequence[str]
+) -> tuple[Mask, Mask]:
+    """(n,) about whom nothing may be decided, (n,) who has refused automated decisions; by what they said last."""
+    bring_in(home)
+    store, now = home.consents, utc_now()
+    known = changes_of(home, Source.CLI).identifiers(identifiers)
+    tokens = store.tokens(kind_label(home.settings.table), known)
+    excluded = store.restricted(tokens, now)
+    purpose = policy.purpose(plan.purpose)
+    if purpose is not None and purpose.basis is Basis.CONSENT:
+        notice = policy.notice(purpose.notice)
+        valid = () if notice is None else (notice.id, *notice.still_valid)
+        excluded |= store.answers(tokens, Need(purpose.name), valid, now) != Answer.YES
+    refused = store.answers(tokens, Need(AUTOMATED_DECISION), (), now) == Answer.WITHDRAWN
+    return excluded, refused
+
+
+def _applicants(
+    plan: DecisionPolicy, customers: pd.DataFrame, refused: Mask, attributes: Path | None
+) -> Applicants:
+    column = SCORE_COLUMN[plan.scale]
+    if column not in customers:
+        raise ConfigInvalid("lending_score_column", file=CUSTOMERS, column=column)
+    scores = pd.to_numeric(customers[column], errors="coerce").to_numpy(dtype=np.float64)
+    unreadable = np.isnan(scores) & (customers[column] != "").to_numpy()
+    if unreadable.any():
+        raise ConfigInvalid("lending_scores", count=int(unreadable.sum()))
+    fields = _fields(plan, customers, attributes)
+    reasons: list[tuple[RiskReason, ...]] = []
+    if _REASONS in customers:
+        reasons = [parse_reasons(cell) for cell in customers[_REASONS].tolist()]
+    return Applicants(scores, refused, fields, reasons)
+
+
+def _fields(plan: DecisionPolicy, customers: pd.DataFrame, attributes: Path | None) -> dict[str, Column]:
+    """What rules ask about, by customer; only these columns of the lender's file are kept. Missing: NaN, or ""."""
+    own = customers
+    if attributes is not None:
+        extra = _read(attributes, _ID)
+        if extra[_ID].duplicated().any():
+            raise ConfigInvalid("lending_attributes", file=attributes)
+        wanted = [name for name in plan.fields if name in extra and name not in customers]
+        own = customers.merge(extra[[_ID, *wanted]], on=_ID, how="left")
+    numeric = {
+        item.field for rule in plan.rules for item in rule.conditions if not item.one_of
+    }  # asked about as numbers
+    found: dict[str, Column] = {}
+    for name in plan.fields:
+        if name not in own:
+            raise ConfigInvalid("lending_column_missing", column=name)
+        cells = own[name].fillna("")
+        if name in numeric:
+            numbers = pd.to_numeric(cells, errors="coerce")
+            if (numbers.isna() & (cells != "")).any():
+                raise ConfigInvalid("lending_column_numbers", column=name)
+            found[name] = numbers.to_numpy(dtype=np.float64)
+        else:
+            found[name] = cells.to_numpy(dtype=object)
+    return found
+
+
+def _read(file: Path, needed: str) -> pd.DataFrame:
+    """A file as text, so that an identifier keeps its zeros."""
+    try:
+        found = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise ConfigInvalid("file_missing", file=file) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+        raise ConfigInvalid("lending_attributes", file=file) from None
+    if needed not in found:
+        raise ConfigInvalid("lending_attributes", file=file)
+    return found
+
+
+def _log(home: NodeHome, policy: Policy, decisions: Decisions) -> None:
+    """Before the file is written: what the log does not take is not decided."""
+    counts = {
+        **decisions.counts(),
+        "refused_automation": sum(why is Why.REFUSED for why in decisions.whys),
+    }
+    home.audit.append(
+        EventType.ADM_DECIDED,
+        actor="operator",
+        artefact=decisions.plan.name,
+        policy=policy.digest,
+        numbers={name: count // FEWEST_COUNTED * FEWEST_COUNTED for name, count in counts.items()},
+        digests={"lending_policy": decisions.plan.digest},
+    )

@@ -1,0 +1,75 @@
+"""Why a score is as it is, in plain words for the person concerned (PIPL 24 (3); the style of adverse-action notices).
+
+A reason is the name of a field, or the name under which a partner's contribution is published, and a direction. Its
+sentence comes from the texts: `lending.because.<class>.<direction>` for classes of the field catalogue that have one
+of their own, else a general one with the class's name. No sentence holds a value of anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import cache
+from typing import Final, NamedTuple
+
+from privacy.catalog import Catalog
+from privacy.errors import ConfigInvalid
+from privacy.texts import catalogue, current_language, text
+
+SEPARATOR: Final = ";"
+MOST_REASONS: Final = 4
+"""As many are told: more blur what matters (12 CFR 1002.9, official interpretation 9(b)(2)-1, for comparison)."""
+_LONGEST_NAME: Final = 64
+
+
+class Direction(StrEnum):
+    """What a contribution does to the assessed risk."""
+
+    RAISES = "raises"
+    LOWERS = "lowers"
+
+
+class RiskReason(NamedTuple):
+    """One contribution to a score, the weightiest first where there are several."""
+
+    name: str
+    direction: Direction
+
+
+def parse_reasons(cell: str) -> tuple[RiskReason, ...]:
+    """Reasons as results hold them, "income:raises;arrears:lowers". Raises `ConfigInvalid` without telling the cell."""
+    found = []
+    for part in filter(None, (piece.strip() for piece in cell.split(SEPARATOR))):
+        name, _, direction = part.partition(":")
+        if not 0 < len(name) <= _LONGEST_NAME or direction not in set(Direction):
+            raise ConfigInvalid("lending_reason_cell")
+        found.append(RiskReason(name, Direction(direction)))
+    return tuple(found)
+
+
+def format_reasons(reasons: Iterable[RiskReason]) -> str:
+    """Inverse of `parse_reasons`."""
+    return SEPARATOR.join(f"{reason.name}:{reason.direction.value}" for reason in reasons)
+
+
+@cache
+def _catalog() -> Catalog:
+    return Catalog.load()
+
+
+def sentence(name: str, direction: Direction, language: str | None = None, kind: str = "") -> str:
+    """One plain sentence about a field or a published name. kind: the field's declared class, where it has one."""
+    found = _catalog().of_column(name, kind)
+    if found is None:
+        return text(f"lending.because.published.{direction.value}", language=language, name=name)
+    own = f"lending.because.{found.key}.{direction.value}"
+    if own in catalogue(language or current_language()):
+        return text(f"lending.because.{found.key}.{direction.value}", language=language)
+    what = text(f"catalog.field.{found.key}", language=language)
+    return text(f"lending.because.classified.{direction.value}", language=language, name=what)
+
+
+def told(reasons: Iterable[RiskReason], direction: Direction, language: str | None = None) -> tuple[str, ...]:
+    """The sentences of one direction, each once, the weightiest first, at most `MOST_REASONS`."""
+    sentences = (sentence(one.name, one.direction, language) for one in reasons if one.direction is direction)
+    return tuple(dict.fromkeys(sentences))[:MOST_REASONS]
