@@ -2,8 +2,9 @@
 
 Quantile bins as in `federation.binning`, joined from the lowest value up until each holds `k_min` rows. Missing
 values and every special value stand apart ("loose") when they have `k_min` rows themselves. What has fewer joins the
-cell with the most rows (the first of several): nothing can be learnt about so few, and a missing value then
-counts as the most common one. Codes say what a value is, cells what is counted together.
+ordinary bin with the most rows (the first of several): nothing can be learnt about so few, and a missing value then
+counts as a common one. Where hardly any value is ordinary, it joins the loose cell with the most rows. Codes say
+what a value is, cells what is counted together.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def _cells(rows: Integers, n_ordinary: int, k_min: int) -> tuple[tuple[int, ...]
     ordinary = list(range(1, n_ordinary + 1))
     loose = [MISSING, *range(n_ordinary + 1, len(rows))]
     in_order = [*ordinary, *loose]
-    largest = max(in_order, key=lambda code: rows[code])  # the first of several
-    own = [code for code in in_order if rows[code] >= k_min] or [largest]
+    own = [code for code in in_order if rows[code] >= k_min]
+    to_join = [code for code in own if code in ordinary] or own or in_order
+    largest = max(to_join, key=lambda code: rows[code])  # the first of several
+    own = own or [largest]
     cell_of = {code: own.index(code if code in own else largest) for code in in_order}
     return tuple(cell_of[code] for code in range(len(rows))), sum(code in ordinary for code in own)
