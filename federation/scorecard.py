@@ -11,12 +11,15 @@ Rounds. Once: L deals the training rows into batches; the last F draws a mask pe
     forms the encrypted gradient of its own columns by its bins (`group_by`), hides it under masks, lets L decrypt,
     takes the masks off. L decrypts d + mask row by row, forms its gradient, takes the sums of the masks off. All take
     their step (`scorecard_fit.Block`).
-What each party learns. L: the gradient of its own columns per step (so many sums over a batch), and numbers that are
-    uniform to it. F: the gradient of its own columns per step; which rows train and in which batch. Nobody: a score, a
-    weight or a residual of another party's row. Coordinator: sizes.
-    Not prevented: L and F are taken to follow the protocol. An F that asks for the "gradient" of a single row learns
-    its residual, hence its label, one row per column, step and partner; an L that asks for a single row's sum of masks
-    learns that row's residual, hence the partners' score. L and a later F together learn the scores of the F's before.
+What each party learns. L: the gradient of its own columns per step (so many sums over a batch, none of which comes
+    near a single row: `Block.check`), and numbers that are uniform to it. F: the gradient of its own columns per step
+    (likewise); which rows train and in which batch. Nobody: a score, a weight or a residual of another party's row.
+    Coordinator: sizes.
+    Not prevented: L and F are taken to follow the protocol. An F that asks for the "gradient" of single rows learns
+    their residuals, hence their labels: some rows (as many residuals as fit where a masked sum does, three at 2048
+    bits) per column, step and partner; an L that asks for a single row's sum of masks learns that row's residual, hence
+    the partners' score. L and any one F together learn every residual (each F sees it encrypted, the last knows the
+    masks), hence the sum of the other partners' scores, and with a later F also the scores of the F's before it.
 Source. Approximate residuals under additive encryption: Hardy et al., arXiv 1711.10677, section 4, and Kim et al. 2018
     (`scorecard_polynomial`); masked opening of sums: Yang et al., "A quasi-Newton method based vertical federated
     learning framework for logistic regression", arXiv 1912.00513. Masks whose sums are worked out beforehand: Beaver,
@@ -101,8 +104,8 @@ class LabelHolder:
         train_rows: increasing; batch: of every training row (`scorecard_fit.deal_batches`). minimum_key_bits,
         alpha_keys: for the last partner's key, as in `PublicKey.from_bytes`. start: weights to go on from.
 
-        Raises `ConfigInvalid` when these do not fit each other, a label is not 0 or 1, or a batch has too few rows;
-        `PackingOverflow` when the key is too small.
+        Raises `ConfigInvalid` when these do not fit each other, a label is not 0 or 1, or a batch has too few rows or
+        one that L's own sums would single out (`Block.check`); `PackingOverflow` when the key is too small.
         """
         rows = np.asarray(train_rows, dtype=np.int64)
         if len(label) != len(codes) or not len(rows) or not increasing_below(rows, len(codes)):
@@ -118,14 +121,16 @@ class LabelHolder:
         self._polynomial = options.polynomial
         self._in_training = np.zeros(len(codes), dtype=np.bool_)
         self._in_training[rows] = True
+        log_odds = prevalence_log_odds(np.asarray(label)[rows])
         self._labels = np.asarray(label)[rows].astype(np.int64)
         self._block = Block(parties.label_holder, codes[rows], woe, options, has_intercept=True, start=start)
         if start is None:
-            self._block.set_intercept(prevalence_log_odds(self._labels))
+            self._block.set_intercept(log_odds)
         self._width = self._block.columns.shape[1]
         self._coded = CodedRows(codes[rows], [len(table) for table in woe])
         self._batch = np.asarray(batch, dtype=np.int64)
         self._rows = batch_rows(self._batch, len(rows), self._width, options)
+        self._block.check(self._rows)
         self._layouts = Layouts.of(options, len(parties.all), len(rows))
         for needed in (self._layouts.residuals, self._layouts.gradients):
             needed(public_key.bits)
@@ -164,8 +169,8 @@ class LabelHolder:
                 self._gradient = self._own_gradient(sender, message)
                 return self._go_on()
             case MaskedGradient() if running and sender in self._silent and message.step == step:
-                self._silent.discard(sender)
                 opened = OpenedGradient(step=step, values=self._open(sender, message))
+                self._silent.discard(sender)
                 return [Outgoing(sender, opened), *self._go_on()]
             case _:
                 expect(False, "scorecard.LabelHolder", message, sender)

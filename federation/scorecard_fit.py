@@ -40,6 +40,10 @@ ROWS_PER_FEATURE: Final = 10
 """A batch has at least so many rows for each feature of one party: fewer equations than unknowns by far, so that
 gradients cannot be solved for single rows' residuals."""
 
+LARGEST_LEVERAGE: Final = 0.4
+"""Largest share of a single row's residual that one party's sums over a batch may determine (`Block.check`). The sum
+over a bin of k rows determines 1/k of each: a bin of two is too small."""
+
 WoeTable = tuple[tuple[float, ...], ...]
 """The WOE per field and code."""
 
@@ -125,6 +129,20 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    def check(self, batches: Sequence[Integers]) -> None:
+        """Refuse batches (each: row numbers) in which this party's own sums would single a row out.
+
+        The sums X'd determine of d_i what the span of X holds of the i-th unit vector: the row's leverage, a diagonal
+        element of X (X'X)^-1 X' (Hoaglin and Welsch, "The hat matrix in regression and ANOVA", American Statistician
+        32(1), 1978). It is 1 when a bin's only row can be solved for. Raises `ConfigInvalid`.
+        """
+        for rows in batches:
+            span, sizes, _ = np.linalg.svd(self.columns[rows].astype(np.float64), full_matrices=False)
+            kept = sizes > sizes.max(initial=0.0) * len(rows) * np.finfo(np.float64).eps
+            leverage = (span[:, kept] ** 2).sum(axis=1)
+            if leverage.max(initial=0.0) > LARGEST_LEVERAGE:
+                raise ConfigInvalid("scorecard_row_singled_out", party=self._party, rows=len(rows))
 
     def scores(self, rows: Integers) -> Integers:
         """This party's part of the rows' log-odds, in units of 2^-SCORE_BITS: (len(rows),)."""

@@ -29,7 +29,7 @@ from federation.scorecard_messages import (
 )
 from federation.scorecard_polynomial import OFFSET
 from federation.scoring import MODEL_ID_BYTES, flags_of
-from privacy.errors import MessageInvalid
+from privacy.errors import ConfigInvalid, MessageInvalid
 from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 
@@ -58,8 +58,10 @@ class FeatureHolder:
         """codes: F's (n_rows, n_fields) of all aligned rows; woe: per field and code; minimum_key_bits: of L's key.
 
         own_key: asked for by the last partner alone. zeros: what hides how a result was made (default: drawn when it is
-        needed). start: weights to go on from.
+        needed). start: weights to go on from. Raises `ConfigInvalid` when there is no field.
         """
+        if not codes.shape[1]:
+            raise ConfigInvalid("scorecard_no_fields", party=name)
         self.progress = Progress(total=options.steps, step="scorecard.steps")
         self.result: BlockWeights | None = None
         self.model_id = b""
@@ -96,21 +98,22 @@ class FeatureHolder:
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
         running = self._has_begun and self.result is None
         from_holder = sender == self._label_holder
+        open_here = self._is_open and not self._awaits_residuals
         match message:
             case Begin() if from_holder and not self._has_begun:
                 return self._begin(message)
             case MaskSums() if from_holder and running and not self._is_summed:
                 return self._open_mask_sums(message)
-            case Coefficients() if sender == self._before and running and self._held is None:
-                self._held = message
+            case Coefficients() if sender == self._before and self._held is None:
+                self._hold(message)
                 return self._take_held()
             case Residuals() if (
                 sender == self._last and self._awaits_residuals and message.step == self._step
             ):
-                self._awaits_residuals = False
                 values = self._key.load(message.ciphertexts, len(self._rows[self._batch]))
+                self._awaits_residuals = False
                 return [self._gradient(values)]
-            case OpenedGradient() if from_holder and running and self._is_open and message.step == self._step:
+            case OpenedGradient() if from_holder and running and open_here and message.step == self._step:
                 self._take_step(message)
                 return self._take_held()
             case Finish():
@@ -142,11 +145,13 @@ class FeatureHolder:
         )
         columns = max(message.columns, self._block.columns.shape[1])
         self._rows = batch_rows(message.batch.astype(np.int64), len(rows), columns, self._options)
+        self._block.check(self._rows)
         n_codes = [len(table) for table in self._woe]
         self._coded = [CodedRows(codes[of_batch], n_codes) for of_batch in self._rows]
         self._layouts = Layouts.of(self._options, self._n_parties, len(rows))
+        self._layouts.gradients(self._key.bits)
         self.model_id, self._columns, self._has_begun = message.model, message.columns, True
-        return [Outgoing(sender, self._row_masks(len(rows)))] if self._is_last else []
+        return [Outgoing(sender, self._row_masks(len(rows)))] if self._is_last else self._take_held()
 
     # The last partner alone: masks of single rows.
 
@@ -174,19 +179,26 @@ class FeatureHolder:
 
     # Step by step.
 
+    def _hold(self, message: Coefficients) -> None:
+        """Keep the next step's polynomials. Another partner's may overtake what L sends here; L's own may not."""
+        is_next = self._is_summed and message.step == self._step + 1 < self._options.steps
+        is_early = self._is_open or not self._has_begun
+        may_wait = self._before != self._label_holder and not self._awaits_residuals
+        expect(is_next and (may_wait or not is_early), "scorecard.FeatureHolder", message, self._before)
+        self._held = message
+
     def _take_held(self) -> list[Outgoing]:
         """Work on the polynomials that have come, unless the step before is still open here."""
         message = self._held
-        if message is None or self._is_open:
+        if message is None or self._is_open or not self._has_begun:
             return []
-        in_turn = self._is_summed and message.step == self._step + 1 < self._options.steps
-        expect(in_turn, "scorecard.FeatureHolder", message, self._before)
-        self._held, self._step, self._is_open = None, message.step, True
-        self.progress.done = self._step
-        rows, degree = self._rows[self._batch], self._polynomial.degree
+        self._held = None
+        rows, degree = self._rows[message.step % self._options.batches], self._polynomial.degree
         loaded = self._key.load(message.ciphertexts, degree * len(rows))
         coefficients = [loaded[power * len(rows) : (power + 1) * len(rows)] for power in range(degree)]
         by = self._block.scores(rows) + OFFSET
+        self._step, self._is_open = message.step, True
+        self.progress.done = self._step
         if self._after is not None:
             shifted = shift(coefficients, by, self._polynomial, self._key, self._workers)
             sent = self._hidden([c for of_power in shifted for c in of_power])
