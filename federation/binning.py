@@ -6,11 +6,17 @@ pooled table are just the parties' codes side by side: this is what makes a fede
 pooled one. Same placement of edges as scikit-learn's `HistGradientBoosting*` (midpoints of distinct values
 when there are few, else midpoint percentiles).
 
+A feature may hold levels instead of amounts (a city, an occupation): numbers that name something. Its codes 1..n
+stand for the levels with `k_min` training rows or more, in the order of their numbers, the next code for all others
+together, also for those that turn up later. A split sets one level apart from the rest: an order by mean gradient, as
+LightGBM has it, would have to be made where gradients are seen, and any other order would mean nothing.
+
 Also here: which splits a party may offer at a tree node (`candidates_of`), the small-cell rule of boosting.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,15 +39,24 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Binning(msgspec.Struct, frozen=True):
-    """The bin edges of one party's features. They are quantiles of its rows: they stay with that party."""
+    """The bin edges of one party's features. They are quantiles of its rows: they stay with that party.
+
+    levels: by place, the numbers that have a code of their own, increasing, of a feature that holds levels.
+    """
 
     fields: tuple[str, ...]
     edges: tuple[tuple[float, ...], ...]
+    levels: dict[int, tuple[float, ...]] = {}
 
     @property
     def n_codes(self) -> tuple[int, ...]:
         """How many codes each feature has, the missing code included."""
-        return tuple(len(edges) + 2 for edges in self.edges)
+        return tuple(len(self.levels.get(place, edges)) + 2 for place, edges in enumerate(self.edges))
+
+    @property
+    def level_features(self) -> frozenset[int]:
+        """The places of features that hold levels."""
+        return frozenset(self.levels)
 
     def transform(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> Codes:
         """Codes of a float64 table of shape (n_rows, n_features). Raises `ConfigInvalid` on another width."""
@@ -50,6 +65,8 @@ class Binning(msgspec.Struct, frozen=True):
         codes = np.empty(values.shape, dtype=np.uint8)
         for column, edges in enumerate(self.edges):
             found = np.searchsorted(np.asarray(edges), values[:, column], side="left") + 1
+            if column in self.levels:
+                found = _codes_of_levels(np.asarray(self.levels[column]), values[:, column])
             codes[:, column] = np.where(np.isfinite(values[:, column]), found, MISSING)
         return codes
 
@@ -65,16 +82,31 @@ class Binning(msgspec.Struct, frozen=True):
             raise MessageInvalid("boosting_record_unreadable", record="Binning") from error
 
 
-def fit_bins(fields: tuple[str, ...], values: np.ndarray[Any, np.dtype[np.float64]], bins: int) -> Binning:
+def fit_bins(
+    fields: tuple[str, ...],
+    values: np.ndarray[Any, np.dtype[np.float64]],
+    bins: int,
+    *,
+    categorical: Collection[str] = (),
+    k_min: int = 1,
+) -> Binning:
     """Edges of at most `bins` value bins per feature, from the training rows `values` (n_rows, n_features).
 
+    categorical: the fields that hold levels; k_min: fewest training rows of a level with a code of its own. Of more
+    than `bins` levels the most frequent have one.
     Raises `ConfigInvalid` when `bins` is outside 2..`MAXIMUM_BINS` or the table does not fit `fields`.
     """
     if not 2 <= bins <= MAXIMUM_BINS:
         raise ConfigInvalid("binning_bins", bins=bins, maximum=MAXIMUM_BINS)
     if values.ndim != 2 or values.shape[1] != len(fields):
         raise ConfigInvalid("binning_width", expected=len(fields), found=values.shape[-1])
-    return Binning(fields, tuple(_edges(values[:, column], bins) for column in range(values.shape[1])))
+    levels = {
+        column: _levels(values[:, column], bins, k_min)
+        for column, field in enumerate(fields)
+        if field in categorical
+    }
+    edges = (() if column in levels else _edges(values[:, column], bins) for column in range(values.shape[1]))
+    return Binning(fields, tuple(edges), levels)
 
 
 def _edges(column: np.ndarray[Any, np.dtype[np.float64]], bins: int) -> tuple[float, ...]:
@@ -88,41 +120,77 @@ def _edges(column: np.ndarray[Any, np.dtype[np.float64]], bins: int) -> tuple[fl
     return tuple(edges.tolist())
 
 
+def _levels(column: np.ndarray[Any, np.dtype[np.float64]], bins: int, k_min: int) -> tuple[float, ...]:
+    """The levels with a code of their own, increasing: one code is left for all others."""
+    found, rows = np.unique(column[np.isfinite(column)], return_counts=True)
+    by_rows = np.argsort(-rows, kind="stable")[: bins - 1]
+    return tuple(sorted(found[by_rows[rows[by_rows] >= k_min]].tolist()))
+
+
+def _codes_of_levels(
+    levels: np.ndarray[Any, np.dtype[np.float64]], column: np.ndarray[Any, np.dtype[np.float64]]
+) -> Integers:
+    places = np.searchsorted(levels, column)
+    known = np.zeros(len(column), dtype=np.bool_)
+    inside = places < len(levels)
+    known[inside] = levels[places[inside]] == column[inside]
+    return np.where(known, places, len(levels)) + 1
+
+
 class Split(msgspec.Struct, frozen=True):
-    """A threshold on one feature: left are the codes 1..`cut`, and the missing ones if `missing_left`."""
+    """A threshold on one feature: left are the codes 1..`cut`, and the missing ones if `missing_left`.
+
+    is_level: left is the code `cut` alone.
+    """
 
     feature: int
     cut: int
     missing_left: bool
+    is_level: bool = False
 
     def goes_left(self, codes: Codes) -> Bools:
         """Which rows of `codes` (n_rows, n_features) go left: (n_rows,) bool."""
         column = codes[:, self.feature]
-        return np.where(column == MISSING, self.missing_left, column <= self.cut)
+        present = column == self.cut if self.is_level else column <= self.cut
+        return np.where(column == MISSING, self.missing_left, present)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The splits one party may offer at one node, in canonical order: three arrays of equal length."""
+    """The splits one party may offer at one node, in canonical order: three arrays of equal length.
+
+    levels: the features of which a split sets one code apart.
+    """
 
     feature: Integers
     cut: Integers
     missing_left: Bools
+    levels: frozenset[int] = frozenset()
+
+    @property
+    def is_level(self) -> Bools:
+        """Of every split, whether it sets one code apart."""
+        return np.isin(self.feature, sorted(self.levels))
 
     def __len__(self) -> int:
         return len(self.feature)
 
     def __getitem__(self, index: int) -> Split:
-        return Split(int(self.feature[index]), int(self.cut[index]), bool(self.missing_left[index]))
+        feature = int(self.feature[index])
+        return Split(feature, int(self.cut[index]), bool(self.missing_left[index]), feature in self.levels)
 
 
-def candidates_of(counts: Integers, k_min: int, min_child_rows: int) -> Candidates:
+def candidates_of(
+    counts: Integers, k_min: int, min_child_rows: int, levels: frozenset[int] = frozenset()
+) -> Candidates:
     """The candidates of one node from its row counts per (feature, code), shape (n_features, n_codes).
 
     Walking up the codes, a cut is offered each time at least `k_min` rows have gathered since the last cut
     and at least `k_min` remain. Missing rows are tried on both sides when there are `k_min` of them; fewer
     join the lowest bin; when there are none, those that turn up later follow the larger side. Both sides of
     every candidate keep `min_child_rows` rows.
+    Of the features in `levels`, every code with that many rows is offered against the rest, "missing" among them,
+    unless what is offered by no code would be fewer than `k_min` rows: then the smallest code joins it.
     """
     total = counts.sum(axis=1)
     missing = counts[:, MISSING]
@@ -133,11 +201,16 @@ def candidates_of(counts: Integers, k_min: int, min_child_rows: int) -> Candidat
     found: list[tuple[Integers, Integers, Bools]] = []
 
     def offer(cut: int, allowed: Bools, left_rows: Integers, missing_left: Bools) -> None:
-        fits = (left_rows >= min_child_rows) & (total - left_rows >= min_child_rows)
+        fits = ordered & (left_rows >= min_child_rows) & (total - left_rows >= min_child_rows)
         features = np.flatnonzero(allowed & fits)
         found.append((features, np.full(len(features), cut), missing_left[features]))
 
     everywhere = np.ones(len(counts), dtype=np.bool_)
+    ordered = ~np.isin(np.arange(len(counts)), sorted(levels))
+    for place in sorted(levels):
+        codes = _codes_apart(counts[place], k_min, min_child_rows)
+        found.append((np.full(len(codes), place), codes, codes == MISSING))
+
     offer(MISSING, apart, missing, everywhere)
     for code in range(1, counts.shape[1]):
         gathered = gathered + counts[:, code]
@@ -151,7 +224,16 @@ def candidates_of(counts: Integers, k_min: int, min_child_rows: int) -> Candidat
         offer(code, cut_here & apart, below, ~everywhere)
     feature, cut, missing_left = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((~missing_left, cut, feature))
-    return Candidates(feature[order], cut[order], missing_left[order])
+    return Candidates(feature[order], cut[order], missing_left[order], levels)
+
+
+def _codes_apart(counts: Integers, k_min: int, min_child_rows: int) -> Integers:
+    """The codes of one feature's levels that may be set apart at a node, increasing. counts: rows per code."""
+    total, fewest = int(counts.sum()), max(k_min, min_child_rows, 1)
+    codes = np.flatnonzero((counts >= fewest) & (total - counts >= min_child_rows))
+    if len(codes) and 0 < total - int(counts[codes].sum()) < k_min:
+        codes = np.delete(codes, counts[codes].argmin())
+    return codes
 
 
 def counts_of(codes: Codes, n_codes: int) -> Integers:

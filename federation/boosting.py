@@ -38,12 +38,13 @@ Cost. Per tree one encryption per row (shared by all partners) and, per partner,
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from federation.binning import Binning, Bools, Codes, Integers, Split, fit_bins
+from federation.binning import Bools, Codes, Integers, Split, fit_bins
 from federation.boosting_messages import (
     DISCLOSES,
     MESSAGES,
@@ -55,10 +56,14 @@ from federation.boosting_messages import (
     Level,
     SplitSides,
 )
+from federation.boosting_options import BoostingOptions
 from federation.boosting_partner import FeatureHolder
+from federation.boosting_resume import LabelShelf, Unfinished
+from federation.ensemble import GrowingEnsemble
 from federation.messages import Message, Outgoing
-from federation.pair_layout import PairLayout
-from federation.roles import Decryptor, Parties, Progress, View, expect
+from federation.pair_layout import layout_for
+from federation.roles import Decryptor, Parties, Progress, Store, View, expect
+from federation.row_weights import Draws
 from federation.scoring import (
     MODEL_ID_BYTES,
     FeatureHolderModel,
@@ -67,15 +72,7 @@ from federation.scoring import (
     flags_of,
     increasing_below,
 )
-from federation.trees import (
-    BoostingOptions,
-    Floats,
-    Tree,
-    TreeBuilder,
-    base_score_of,
-    gradients_of,
-    offer_of,
-)
+from federation.trees import offer_of
 from privacy.errors import ConfigInvalid, MessageInvalid
 from privacy.paillier import PublicKey
 
@@ -90,6 +87,9 @@ __all__ = [
     "Unfinished",
 ]
 
+SEED_BITS: Final = 62
+"""Of what L draws at random: nobody else is to know it, and it fits a signed 64-bit integer."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
@@ -100,23 +100,6 @@ class _Choice:
     split: Split | None = None
     tied: tuple[int, ...] = ()
     sums: frozenset[tuple[int, int]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """The trees that stand when some rows have to leave in the middle of training (`LabelHolder.carry_on`).
-
-    scores: per training row that stays, as the trees so far give them. Trees that saw the rows that left stay as they
-    are (PIPL 15: what was done before a withdrawal remains valid); no later one sees them.
-    """
-
-    model_id: bytes
-    binning: Binning
-    base_score: float
-    trees: tuple[Tree, ...]
-    splits: tuple[Split, ...]
-    partner_splits: dict[str, set[int]]
-    scores: Floats
 
 
 class LabelHolder:
@@ -133,10 +116,18 @@ class LabelHolder:
         decryptor: Decryptor,
         public_key: PublicKey,
         before: Unfinished | None = None,
+        categorical: Collection[str] = (),
+        row_keys: Integers | None = None,
+        seed: int | None = None,
+        store: Store | None = None,
     ) -> None:
         """view: L's fields for all aligned rows; label: 0 or 1 per aligned row; train_rows: increasing.
 
         before: the trees to go on from, of a role with the same partners whose other training rows have left.
+        categorical: those of the fields that hold levels.
+        row_keys: (n_train_rows,) the place of every training row in L's file (default: its place here), by which rows
+            are drawn and found again. seed: of what is drawn at random (default: the operating system's).
+        store: where a rerun of the same job finds what is left of this one (default: nowhere).
 
         Raises `ConfigInvalid` when these do not fit each other or a label is not 0 or 1, and
         `PackingOverflow` when the key is too small for the number of rows.
@@ -144,35 +135,37 @@ class LabelHolder:
         rows = np.asarray(train_rows, dtype=np.int64)
         if len(label) != len(view) or not len(rows) or not increasing_below(rows, len(view)):
             raise ConfigInvalid("boosting_rows")
+        keys = np.arange(len(rows)) if row_keys is None else np.asarray(row_keys, dtype=np.int64)
+        if len(np.unique(keys)) != len(rows) or (before is not None and len(before.scores) != len(rows)):
+            raise ConfigInvalid("boosting_rows")
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: LabelHolderModel | None = None
         self._parties, self._options = parties, options
         self._decryptor, self._key = decryptor, public_key
-        self._layout = PairLayout.for_gradients(public_key.bits, options.scale_bits, len(rows))
+        self._layout = layout_for(public_key, options, len(rows))
         self._in_training = np.zeros(len(view), dtype=np.bool_)
         self._in_training[rows] = True
-        self._labels = np.asarray(label)[rows].astype(np.float64)
+        labels, values = np.asarray(label)[rows], view.values[rows]
+        self._shelf = None if store is None else LabelShelf(store, keys, labels, parties.feature_holders)
+        if before is None and self._shelf is not None:
+            before = self._shelf.read(view.fields, values)
+        kept: dict[str, Any] = {}
         if before is None:
-            base_score = base_score_of(self._labels)
-            before = Unfinished(
-                model_id=secrets.token_bytes(MODEL_ID_BYTES),
-                binning=fit_bins(view.fields, view.values[rows], options.bins),
-                base_score=base_score,
-                trees=(),
-                splits=(),
-                partner_splits={name: set() for name in parties.feature_holders},
-                scores=np.full(len(rows), base_score),
+            self._model_id = secrets.token_bytes(MODEL_ID_BYTES)
+            self._binning = fit_bins(
+                view.fields, values, options.bins, categorical=categorical, k_min=options.k_min
             )
-        if len(before.scores) != len(rows):
-            raise ConfigInvalid("boosting_rows")
-        self._model_id, self._binning, self._base_score = before.model_id, before.binning, before.base_score
-        self._codes: Codes = self._binning.transform(view.values[rows])
-        self._scores: Floats = before.scores
-        self._trees: list[Tree] = list(before.trees)
-        self._splits: list[Split] = list(before.splits)
-        self._partner_splits = {name: set(numbers) for name, numbers in before.partner_splits.items()}
-        self.progress.done = len(self._trees)
-        self._new_builder()
+            seed = secrets.randbits(SEED_BITS) if seed is None else seed
+            self._partner_splits: dict[str, set[int]] = {name: set() for name in parties.feature_holders}
+        else:
+            self._model_id, self._binning, seed = before.model_id, before.binning, before.seed
+            self._partner_splits = {name: set(found) for name, found in before.partner_splits.items()}
+            names = ("validation", "base_score", "scores", "trees", "splits", "losses")
+            kept = {name: getattr(before, name) for name in names}
+        self._ensemble = GrowingEnsemble(labels, options, Draws(seed, keys), **kept)
+        self._codes: Codes = self._binning.transform(values)
+        self.progress.done = len(self._ensemble.trees)
+        self._builder = self._ensemble.builder()
         self._offers: dict[str, list[tuple[Integers, Integers]]] = {}
         self._choices: dict[int, _Choice] = {}
         self._answers: dict[int, tuple[int, Bools]] = {}
@@ -180,11 +173,13 @@ class LabelHolder:
         self._silent: set[str] = set()
 
     def start(self) -> list[Outgoing]:
+        self._keep()
         begin = Begin(
             model=self._model_id,
             public_key=self._key.to_bytes(),
             train_rows=bits_of(self._in_training),
             generator=self._key.generator_bytes(),
+            trees=len(self._ensemble.trees),
         )
         return self._to_all(begin) + self._grow()
 
@@ -199,7 +194,7 @@ class LabelHolder:
                 following = self._choose
             case SplitSides() if (message.tree, message.level) == self._place:
                 self._read_sides(sender, message)
-                following = self._close_level
+                following = self._close_exchange
             case _:
                 expect(False, "boosting.LabelHolder", message, sender)
         self._silent.discard(sender)
@@ -210,70 +205,90 @@ class LabelHolder:
 
         stays: which rows of the view do, (n_rows,).
         """
-        return Unfinished(
-            self._model_id,
-            self._binning,
-            self._base_score,
-            tuple(self._trees),
-            tuple(self._splits),
-            self._partner_splits,
-            self._scores[stays[self._in_training]],
-        )
+        return self._unfinished(stays[self._in_training])
 
     # What L does by itself.
 
     @property
     def _place(self) -> tuple[int, int]:
-        return len(self._trees), self._builder.level
+        return len(self._ensemble.trees), self._builder.exchange
 
-    def _new_builder(self) -> None:
-        self._gradients, self._hessians = gradients_of(self._labels, self._scores, self._options.scale_bits)
-        self._builder = TreeBuilder(self._gradients, self._hessians, self._options)
+    def _unfinished(self, stays: Bools | None = None) -> Unfinished:
+        ensemble, kept = self._ensemble, slice(None) if stays is None else stays
+        return Unfinished(
+            model_id=self._model_id,
+            binning=self._binning,
+            base_score=ensemble.base_score,
+            trees=tuple(ensemble.trees),
+            splits=tuple(ensemble.splits),
+            partner_splits=self._partner_splits,
+            scores=ensemble.scores[kept],
+            validation=ensemble.validation[kept],
+            losses=tuple(ensemble.losses),
+            seed=ensemble.draws.seed,
+        )
+
+    def _keep(self) -> None:
+        if self._shelf is not None:
+            self._shelf.write(self._unfinished(), self._codes)
 
     def _grow(self) -> list[Outgoing]:
         """Grow trees until a partner has to be asked, or all are done."""
-        while len(self._trees) < self._options.trees:
-            if self._options.first_tree_local and not self._trees:
-                while self._builder.open:
-                    for node in self._builder.open:
-                        choice = self._best(node, {})
-                        if choice is not None:
-                            self._split(node, choice)
-                    self._builder.close_level()
-            if self._builder.open:
-                plaintexts = self._layout.join(self._gradients, self._hessians)
-                ciphertexts = self._key.dump(self._decryptor.encrypt(plaintexts))
-                gradients = Gradients(tree=len(self._trees), ciphertexts=ciphertexts)
-                nothing = np.zeros(0, dtype=np.bool_)
-                return self._to_all(gradients) + self._ask(nothing, b"", np.ones(1, dtype=np.bool_))
+        while not self._ensemble.is_done:
+            while self._ensemble.is_local and self._builder.is_growing:
+                self._consider({})
+                for node in self._builder.due():
+                    self._split(node)
+                self._builder.close_exchange()
+            if self._builder.is_growing:
+                return self._to_all(self._gradients()) + self._ask(
+                    np.zeros(0, dtype=np.bool_), b"", np.ones(1, dtype=np.bool_)
+                )
             self._finish_tree()
         self.result = self._model()
+        self.progress.done = self.progress.total
         self._awaiting = None
-        return self._to_all(Finish())
+        return self._to_all(Finish(trees=len(self.result.trees)))
+
+    def _gradients(self) -> Gradients:
+        builder, counts = self._builder, self._builder.counts
+        plaintexts = self._layout.join(builder.gradients[counts], builder.hessians[counts])
+        ciphertexts = self._key.dump(self._decryptor.encrypt(plaintexts))
+        sample = b"" if counts.all() else bits_of(counts)
+        return Gradients(tree=len(self._ensemble.trees), ciphertexts=ciphertexts, sample=sample)
 
     def _finish_tree(self) -> None:
-        tree, per_row = self._builder.finish()
-        self._trees.append(tree)
-        self._scores = self._scores + per_row
-        self.progress.done = len(self._trees)
-        self._new_builder()
+        self._ensemble.add(self._builder)
+        self._choices = {}
+        self.progress.done = len(self._ensemble.trees)
+        self._keep()
+        self._builder = self._ensemble.builder()
+
+    def _consider(self, offers: dict[int, list[tuple[Integers, Integers]]]) -> None:
+        """Propose the best split of every open node. offers: by owner, a partner's sums per open node."""
+        for place, node in enumerate(self._builder.open):
+            choice = self._best(node, {owner: of_owner[place] for owner, of_owner in offers.items()})
+            if choice is not None:
+                self._choices[node] = choice
+                self._builder.propose(node, choice.gain)
 
     def _best(self, node: int, partners: dict[int, tuple[Integers, Integers]]) -> _Choice | None:
         """The best split of a node among L's own and the partners' sums; the first owner wins a tie."""
-        rows = self._builder.rows(node)
+        builder, rows = self._builder, self._builder.counted_rows(node)
         own = offer_of(
             self._codes[rows],
-            self._gradients[rows],
-            self._hessians[rows],
+            builder.gradients[rows],
+            builder.hessians[rows],
             self._options,
-            self._builder.level,
+            builder.level(node),
+            self._binning.level_features,
         )
         best: _Choice | None = None
-        gains = self._builder.gains(node, own.gradients, own.hessians)
+        gains = builder.gains(node, own.gradients, own.hessians)
         if len(gains) and np.isfinite(gains.max()):
             best = _Choice(0, float(gains.max()), split=own.candidates[int(gains.argmax())])
         for owner, (left_gradients, left_hessians) in partners.items():
-            gains = self._builder.gains(node, left_gradients, left_hessians)
+            gains = builder.gains(node, left_gradients, left_hessians)
             highest = float(gains.max(initial=-np.inf))
             if highest > (best.gain if best else -np.inf):
                 tied = np.flatnonzero(gains == highest)
@@ -281,13 +296,14 @@ class LabelHolder:
                 best = _Choice(owner, highest, tied=tuple(tied.tolist()), sums=frozenset(sums))
         return best
 
-    def _split(self, node: int, choice: _Choice) -> Bools:
+    def _split(self, node: int) -> Bools:
         """Split a node as chosen; returns which of its rows go left, (n_rows_of_node,)."""
+        choice, splits = self._choices.pop(node), self._ensemble.splits
         if choice.split is not None:
-            number, left = len(self._splits), choice.split.goes_left(self._codes[self._builder.rows(node)])
-            self._splits.append(choice.split)
+            number, left = len(splits), choice.split.goes_left(self._codes[self._builder.rows(node)])
+            splits.append(choice.split)
         else:
-            number, left = self._answers[node]
+            number, left = self._answers.pop(node)
         self._builder.split(node, choice.owner, number, choice.gain, left)
         return left
 
@@ -308,34 +324,31 @@ class LabelHolder:
         pairs = slots.unpack(self._decryptor.decrypt(ciphertexts), total)
         gradients, hessians = (np.array(part, dtype=np.int64) for part in self._layout.separate(pairs))
         ends = np.cumsum(counts)[:-1]
-        offers = list(zip(np.split(gradients, ends), np.split(hessians, ends), strict=True))
+        offers = list(zip(np.split(gradients, ends), np.split(hessians, ends), strict=True))[: len(nodes)]
         for node, (left_gradients, left_hessians) in zip(nodes, offers, strict=True):
-            rows = self._builder.rows(node)
-            size, weight = int(np.abs(self._gradients[rows]).sum()), int(self._hessians[rows].sum())
+            size, weight = self._builder.sizes(node)
             within = (np.abs(left_gradients) <= size) & (left_hessians >= 0) & (left_hessians <= weight)
             if not within.all():
                 raise MessageInvalid("boosting_sums_out_of_range", sender=sender)
         return offers
 
     def _choose(self) -> list[Outgoing]:
-        """All candidates are here: pick per node, split what L owns, ask the winners for their partition."""
-        names = self._parties.feature_holders
-        won: dict[str, list[int]] = {}
-        for place, node in enumerate(self._builder.open):
-            offers = {owner: self._offers[name][place] for owner, name in enumerate(names, start=1)}
-            choice = self._best(node, offers)
-            if choice is not None:
-                self._choices[node] = choice
-                if choice.owner:
-                    won.setdefault(names[choice.owner - 1], []).append(place)
+        """All candidates are here: pick per node, and ask those who own a split that is due for their partition."""
+        names, waiting = self._parties.feature_holders, self._builder.waiting
+        self._consider({owner: self._offers[name] for owner, name in enumerate(names, start=1)})
         self._offers = {}
+        won: dict[str, list[int]] = {}
+        for node in self._builder.due():
+            owner = self._choices[node].owner
+            if owner:
+                won.setdefault(names[owner - 1], []).append(waiting.index(node))
         if not won:
-            return self._close_level()
+            return self._close_exchange()
         self._await(SplitSides, tuple(won))
         tree, level = self._place
         return [
             Outgoing(name, Chosen(tree=tree, level=level, nodes=tuple(places), candidates=tuple(
-                self._choices[self._builder.open[place]].tied for place in places
+                self._choices[waiting[place]].tied for place in places
             )))
             for name, places in won.items()
         ]  # fmt: skip
@@ -343,7 +356,7 @@ class LabelHolder:
     def _read_sides(self, sender: str, message: SplitSides) -> None:
         """Keep the partition of the nodes this partner has won. Raises when it does not match its sums."""
         owner = 1 + self._parties.feature_holders.index(sender)
-        nodes = [node for node, choice in self._choices.items() if choice.owner == owner]
+        nodes = [node for node in self._builder.due() if self._choices[node].owner == owner]
         known = self._partner_splits[sender]
         fresh = set(message.splits)
         if len(message.splits) != len(nodes) or len(fresh) != len(nodes) or fresh & known:
@@ -352,25 +365,23 @@ class LabelHolder:
         flags = flags_of(message.left, sum(sizes), sender)
         sides = np.split(flags, np.cumsum(sizes)[:-1])
         for node, split, left in zip(nodes, message.splits, sides, strict=True):
-            rows = self._builder.rows(node)[left]
-            sums = int(self._gradients[rows].sum()), int(self._hessians[rows].sum())
-            if sums not in self._choices[node].sums:
+            if self._builder.sums(self._builder.rows(node)[left]) not in self._choices[node].sums:
                 raise MessageInvalid("boosting_sides_do_not_match", sender=sender)
             self._answers[node] = (split, left)
         known |= fresh
 
-    def _close_level(self) -> list[Outgoing]:
-        """All partitions are here: split the nodes, in order, and go on with their children."""
-        parents = self._builder.open
-        left = [self._split(node, self._choices[node]) for node in parents if node in self._choices]
-        split = np.array([node in self._choices for node in parents])
-        self._choices, self._answers = {}, {}
-        self._builder.close_level()
-        if not self._builder.open:
+    def _close_exchange(self) -> list[Outgoing]:
+        """All partitions are here: split the nodes that are due, in order, and go on with their children."""
+        builder = self._builder
+        waiting, due = list(builder.waiting), builder.due()
+        left = [self._split(node) for node in due]
+        builder.close_exchange()
+        if not builder.is_growing:
             self._finish_tree()
             return self._grow()
-        still_open = set(self._builder.open)
-        ask = [child in still_open for node in parents for child in self._builder.children(node) or ()]
+        still_open = set(builder.open)
+        ask = [child in still_open for node in due for child in builder.children(node) or ()]
+        split = np.array([node in due for node in waiting])
         return self._ask(split, bits_of(np.concatenate(left)), np.array(ask))
 
     def _await(self, kind: type[Message], senders: tuple[str, ...]) -> None:
@@ -380,21 +391,23 @@ class LabelHolder:
         return [Outgoing(name, message) for name in self._parties.feature_holders]
 
     def _model(self) -> LabelHolderModel:
+        trees, splits = self._ensemble.kept()
         own = dict.fromkeys(self._binning.fields, 0.0)
         partners = dict.fromkeys(self._parties.feature_holders, 0.0)
-        for tree in self._trees:
+        for tree in trees:
             for owner, split, gain in zip(tree.owner, tree.split, tree.gain, strict=True):
                 if owner == 0:
-                    own[self._binning.fields[self._splits[split].feature]] += gain
+                    own[self._binning.fields[splits[split].feature]] += gain
                 elif owner > 0:
                     partners[self._parties.feature_holders[owner - 1]] += gain
         return LabelHolderModel(
             model_id=self._model_id,
             owners=self._parties.all,
-            base_score=self._base_score,
-            trees=tuple(self._trees),
+            base_score=self._ensemble.base_score,
+            trees=trees,
             binning=self._binning,
-            splits=tuple(self._splits),
+            splits=splits,
             field_gains=own,
             partner_gains=partners,
+            seed=self._ensemble.draws.seed,
         )

@@ -9,29 +9,37 @@ from federation.roles import Disclosure, Disclosures
 
 
 class Begin(Message, frozen=True, tag="boosting.begin/1"):
-    """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row.
+    """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row, 1 also where it validates.
 
-    generator: of an alpha-key's masks (`privacy.alpha_keys`), else empty.
+    generator: of an alpha-key's masks (`privacy.alpha_keys`), else empty. trees: how many of the model's trees stand
+    already, from a training that was stopped.
     """
 
     model: bytes
     public_key: bytes
     train_rows: bytes
     generator: bytes = b""
+    trees: int = 0
 
 
 class Gradients(Message, frozen=True, tag="boosting.gradients/1"):
-    """L to F: a new tree; ciphertexts: one per training row, fresh for every tree."""
+    """L to F: a new tree; ciphertexts: one per row that counts in it, fresh for every tree.
+
+    sample: one bit per training row, which of them count; empty: all do.
+    """
 
     tree: int
     ciphertexts: bytes
+    sample: bytes = b""
 
 
 class Level(Message, frozen=True, tag="boosting.level/1"):
-    """L to F: how the nodes of the last level were split, and which of their children to work on.
+    """L to F: which nodes were split and how, and which of their children to work on.
 
-    split: one flag per node of the last level asked; left: one bit per row of the nodes that were split, node
-    after node; ask: two flags (left, right) per split node. Level 0: split and left are empty, ask is [True].
+    level: the exchange's number in its tree; level-wise it is the nodes' depth. split: one flag per waiting node
+    (level-wise, those of the last level asked; leaf-wise, all that were asked about and not split yet); left: one bit
+    per row of the nodes that were split, node after node; ask: two flags (left, right) per split node. Level 0: split
+    and left are empty, ask is [True].
     """
 
     tree: int
@@ -51,7 +59,7 @@ class CandidateSums(Message, frozen=True, tag="boosting.candidates/1"):
 
 
 class Chosen(Message, frozen=True, tag="boosting.chosen/1"):
-    """L to F: nodes (places in the level) that F splits; candidates: the best one and all that tie."""
+    """L to F: nodes (places among the waiting) that F splits; candidates: the best one and all that tie."""
 
     tree: int
     level: int
@@ -69,7 +77,9 @@ class SplitSides(Message, frozen=True, tag="boosting.sides/1"):
 
 
 class Finish(Message, frozen=True, tag="boosting.finish/1"):
-    """L to F: the model is complete."""
+    """L to F: the model is complete. trees: the first so many are kept; 0: all."""
+
+    trees: int = 0
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (
@@ -85,6 +95,7 @@ DISCLOSES: Final = Disclosures(
     feature_holder=(
         Disclosure("training_rows", ("boosting.begin/1",), per_row=True),
         Disclosure("encrypted_gradients", ("boosting.gradients/1",), per_row=True),
+        Disclosure("counted_rows", ("boosting.gradients/1",), per_row=True),
         Disclosure("node_rows", ("boosting.level/1",), per_row=True),
         Disclosure("chosen_splits", ("boosting.chosen/1", "boosting.finish/1")),
     ),

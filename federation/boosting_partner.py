@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from gmpy2 import mpz
 
-from federation.binning import Binning, Candidates, Integers, Split, fit_bins
+from federation.binning import Bools, Candidates, Integers, fit_bins
 from federation.boosting_messages import (
     Begin,
     CandidateSums,
@@ -20,15 +22,16 @@ from federation.boosting_messages import (
     Level,
     SplitSides,
 )
+from federation.boosting_options import BoostingOptions, Growth
+from federation.boosting_resume import PartnerRecord, read_partner, rows_digest, write_partner
 from federation.encrypted_column import EncryptedColumn
 from federation.group_by import CodedRows, Division, child_tables, left_ciphertexts, sum_by
 from federation.joint_cells import Table
 from federation.messages import Message, Outgoing
-from federation.pair_layout import PairLayout
-from federation.roles import DirectZeros, Parties, Progress, View, ZeroSource, expect
+from federation.pair_layout import layout_for
+from federation.roles import DirectZeros, Parties, Progress, Store, View, ZeroSource, expect
 from federation.scoring import MODEL_ID_BYTES, FeatureHolderModel, bits_of, flags_of, increasing_below
-from federation.trees import BoostingOptions
-from privacy.errors import MessageInvalid
+from privacy.errors import CheckpointUnknown, MessageInvalid
 from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 
@@ -38,13 +41,19 @@ SPLIT_BITS: Final = 62
 
 @dataclass(slots=True)
 class _Node:
-    """A node that F works on: its rows (places among the training rows), table, and what F has offered."""
+    """A node that F works on.
+
+    rows: places among the training rows; counted: those of them that count, as places in the tree's sample.
+    order: candidate number as sent -> place in `candidates`. is_answered: whether L has been told who goes left.
+    """
 
     rows: Integers
+    counted: Integers
+    level: int
     table: Table
     candidates: Candidates
-    order: list[int] = field(default_factory=list)
-    """Candidate number as sent -> place in `candidates`."""
+    order: list[int]
+    is_answered: bool = False
 
 
 class FeatureHolder:
@@ -62,6 +71,8 @@ class FeatureHolder:
         workers: Workers = ALONE,
         zeros: ZeroSource | None = None,
         before: FeatureHolder | None = None,
+        categorical: Collection[str] = (),
+        store: Store | None = None,
     ) -> None:
         """view: F's fields for all aligned rows; minimum_key_bits: smaller keys are refused.
 
@@ -71,6 +82,8 @@ class FeatureHolder:
         zeros: what hides how a sum was made (default: drawn when it is needed).
         before: the role whose training was stopped because rows left; its bins and thresholds are gone on with when
             the label holder goes on with the same model.
+        categorical: those of the fields that hold levels.
+        store: where a rerun of the same job finds bins and thresholds again (default: nowhere).
         """
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: FeatureHolderModel | None = None
@@ -79,12 +92,16 @@ class FeatureHolder:
         self._randomness = randomness or secrets.SystemRandom()
         self._workers = workers
         self._zeros = zeros or DirectZeros()
-        self._before = before
-        self._binning: Binning
+        self._before, self._categorical = before, categorical
+        self._store = store
         self._begin: Begin | None = None
-        self._splits: dict[int, Split] = {}
-        self._tree, self._level, self._chosen = -1, -1, True
-        self._nodes: list[_Node] = []
+        self._kept: PartnerRecord
+        # No exchange comes after the last: only a new tree can begin.
+        self._tree, self._level, self._chosen = -1, options.exchanges, True
+        self._sample: Integers
+        self._has_sample = False
+        self._waiting: list[_Node] = []
+        self._n_splits = 0
 
     def start(self) -> list[Outgoing]:
         return []
@@ -100,7 +117,7 @@ class FeatureHolder:
                 in_turn = running and self._tree < message.tree < self._options.trees
             case Level():
                 in_turn = running and (message.tree, message.level) == (self._tree, self._level + 1)
-                in_turn = in_turn and message.level < self._options.depth
+                in_turn = in_turn and message.level < self._options.exchanges
             case Chosen():
                 in_turn = running and (message.tree, message.level) == here and not self._chosen
             case Finish():
@@ -116,12 +133,12 @@ class FeatureHolder:
             case Chosen():
                 return [Outgoing(sender, self._sides(message))]
             case Finish():
-                self._finish()
+                self._finish(message)
         return []
 
     def _start_training(self, message: Begin) -> None:
         sender = self._label_holder
-        if len(message.model) != MODEL_ID_BYTES:
+        if len(message.model) != MODEL_ID_BYTES or not 0 <= message.trees <= self._options.trees:
             raise MessageInvalid("boosting_begin", sender=sender)
         in_training = flags_of(message.train_rows, len(self._view), sender)
         if not in_training.any():
@@ -130,37 +147,93 @@ class FeatureHolder:
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )
         values = self._view.values[in_training]
-        before = self._before
-        if before is not None and before._begin is not None and before._begin.model == message.model:
-            self._binning, self._splits = before._binning, dict(before._splits)
-        else:
-            self._binning = fit_bins(self._view.fields, values, self._options.bins)
+        self._kept = self._stands(message) or PartnerRecord(
+            message.model,
+            fit_bins(
+                self._view.fields,
+                values,
+                self._options.bins,
+                categorical=self._categorical,
+                k_min=self._options.k_min,
+            ),
+            {},
+            b"",
+        )
+        codes = self._kept.binning.transform(values)
+        if self._store is not None:
+            digest = rows_digest(codes)
+            if self._before is None and self._kept.digest not in {b"", digest}:
+                raise CheckpointUnknown("boosting_model_not_kept", party=sender)
+            self._keep(msgspec.structs.replace(self._kept, digest=digest))
         self._before = None
-        self._coded = CodedRows(self._binning.transform(values), self._binning.n_codes)
-        self._layout = PairLayout.for_gradients(self._key.bits, self._options.scale_bits, len(values))
+        self._all = self._coded = CodedRows(codes, self._kept.binning.n_codes)
+        self._layout = layout_for(self._key, self._options, len(codes))
+        self._tree = message.trees - 1
         self._begin = message
 
+    def _stands(self, message: Begin) -> PartnerRecord | None:
+        """What this party has kept of the model that is gone on with; None when a new one begins.
+
+        Raises `CheckpointUnknown` when trees are said to stand and it has kept nothing of them.
+        """
+        if self._before is not None and self._before._begin is not None:
+            kept: PartnerRecord | None = self._before._kept
+        else:
+            kept = None if self._store is None else read_partner(self._store)
+        if kept is None or kept.model_id != message.model or kept.binning.fields != self._view.fields:
+            if message.trees:
+                raise CheckpointUnknown("boosting_model_not_kept", party=self._label_holder)
+            return None
+        splits = {number: of_tree for number, of_tree in kept.splits.items() if of_tree[0] < message.trees}
+        return msgspec.structs.replace(kept, splits=splits)
+
+    def _keep(self, record: PartnerRecord) -> None:
+        self._kept = record
+        if self._store is not None:
+            write_partner(self._store, record)
+
     def _start_tree(self, message: Gradients) -> None:
-        n_rows = len(self._coded)
-        self._column = EncryptedColumn.load(message.ciphertexts, n_rows, self._key, self._workers)
+        sample = self._read_sample(message)
+        if not self._has_sample or not np.array_equal(sample, self._sample):
+            self._coded = self._all
+            if len(sample) < len(self._all):
+                self._coded = CodedRows(self._all.codes[sample], self._all.n_codes)
+        self._column = EncryptedColumn.load(message.ciphertexts, len(sample), self._key, self._workers)
+        self._sample, self._has_sample = sample, True
         self._tree, self._level, self._chosen = message.tree, -1, True
-        self._nodes = []
+        self._waiting, self._n_splits = [], 0
         self.progress.done = message.tree
+
+    def _read_sample(self, message: Gradients) -> Integers:
+        """Which training rows count in this tree, increasing.
+
+        Raises `MessageInvalid` when some do not, or other ones than before, and the options do not say why.
+        """
+        counted = np.arange(len(self._all))
+        options = self._options
+        if message.sample:
+            counted = counted[flags_of(message.sample, len(self._all), self._label_holder)]
+        has_reason = options.samples or options.patience or len(counted) == len(self._all)
+        is_same = not self._has_sample or options.samples or np.array_equal(counted, self._sample)
+        if not has_reason or not is_same:
+            raise MessageInvalid("boosting_sample", sender=self._label_holder)
+        return counted
 
     def _offer(self, message: Level) -> CandidateSums:
         """Work out the nodes of the next level and the encrypted left sums of their candidates."""
-        self._nodes = self._root(message) if message.level == 0 else self._children(message)
+        nodes = self._root(message) if message.level == 0 else self._children(message)
         self._level, self._chosen = message.level, False
         sums: list[mpz] = []
-        for node in self._nodes:
+        for node in nodes:
             of_node = left_ciphertexts(node.table, node.candidates, self._key)
             self._randomness.shuffle(node.order)
             sums += [of_node[place] for place in node.order]
+        self._waiting += nodes
         packed = self._layout.pack(sums, self._key, self._workers)
         return CandidateSums(
             tree=self._tree,
             level=self._level,
-            counts=np.array([len(node.order) for node in self._nodes], dtype="<i4"),
+            counts=np.array([len(node.order) for node in nodes], dtype="<i4"),
             sums=self._key.dump(self._key.rerandomize(packed, self._zeros.zeros(self._key, len(packed)))),
         )
 
@@ -168,53 +241,85 @@ class FeatureHolder:
         if len(message.split) or message.left or message.ask.tolist() != [True]:
             raise MessageInvalid("boosting_level", sender=self._label_holder)
         table = sum_by(self._column, self._coded, workers=self._workers)
-        return [self._node(np.arange(len(self._coded)), table, 0)]
+        return [self._node(np.arange(len(self._all)), np.arange(len(self._coded)), table, 0)]
 
     def _children(self, message: Level) -> list[_Node]:
-        split, ask = message.split, message.ask
-        if split.dtype != np.bool_ or ask.dtype != np.bool_ or split.shape != (len(self._nodes),):
+        """The nodes that are asked about next. The split ones stop waiting, level-wise all others too."""
+        split, ask, waiting = message.split, message.ask, self._waiting
+        if split.dtype != np.bool_ or ask.dtype != np.bool_ or split.shape != (len(waiting),):
             raise MessageInvalid("boosting_level", sender=self._label_holder)
-        parents = [node for node, was_split in zip(self._nodes, split.tolist(), strict=True) if was_split]
-        if ask.shape != (2 * len(parents),) or not ask.any():
+        parents = [node for node, was_split in zip(waiting, split.tolist(), strict=True) if was_split]
+        is_by_leaf = self._options.growth is Growth.LEAF
+        n_splits = self._n_splits + len(parents)
+        too_many = is_by_leaf and n_splits >= self._options.max_leaves
+        if ask.shape != (2 * len(parents),) or not (ask.any() or is_by_leaf) or too_many:
             raise MessageInvalid("boosting_level", sender=self._label_holder)
         sizes = [len(node.rows) for node in parents]
         flags = flags_of(message.left, sum(sizes), self._label_holder)
-        sides = np.split(flags, np.cumsum(sizes)[:-1])
         wishes = [(bool(left), bool(right)) for left, right in ask.reshape(-1, 2).tolist()]
-        divisions = [
-            Division(parent.table, (parent.rows[left], parent.rows[~left]), wanted)
-            for parent, left, wanted in zip(parents, sides, wishes, strict=True)
+        born = [
+            self._division(parent, left, wanted)
+            for parent, left, wanted in zip(
+                parents, np.split(flags, np.cumsum(sizes)[:-1]) if sizes else [], wishes, strict=True
+            )
         ]
+        divisions = [division for _, division in born]
         tables = child_tables(self._column, self._coded, divisions, workers=self._workers)
-        return [
-            self._node(rows, table, message.level)
-            for division, found in zip(divisions, tables, strict=True)
-            for rows, table in zip(division.children, found, strict=True)
+        nodes = [
+            self._node(rows, counted, table, parent.level + 1)
+            for parent, (all_rows, division), found in zip(parents, born, tables, strict=True)
+            for rows, counted, table in zip(all_rows, division.children, found, strict=True)
             if table is not None
         ]
+        self._n_splits = n_splits
+        self._waiting = [
+            node
+            for node, was_split in zip(waiting, split.tolist(), strict=True)
+            if is_by_leaf and not was_split
+        ]
+        return nodes
 
-    def _node(self, rows: Integers, table: Table, level: int) -> _Node:
-        if len(rows) < 2 * self._options.min_child_rows:
+    def _division(
+        self, parent: _Node, left: Bools, wanted: tuple[bool, bool]
+    ) -> tuple[tuple[Integers, Integers], Division]:
+        """All rows of a split node's children, and what is to be summed for them."""
+        goes_left = np.zeros(len(self._all), dtype=np.bool_)
+        goes_left[parent.rows[left]] = True
+        counted_left = goes_left[self._sample[parent.counted]]
+        counted = parent.counted[counted_left], parent.counted[~counted_left]
+        return (parent.rows[left], parent.rows[~left]), Division(parent.table, counted, wanted)
+
+    def _node(self, rows: Integers, counted: Integers, table: Table, level: int) -> _Node:
+        if level >= self._options.depth:
+            raise MessageInvalid("boosting_level", sender=self._label_holder)
+        if len(counted) < 2 * self._options.min_child_rows:
             raise MessageInvalid("boosting_node_too_small", sender=self._label_holder)
-        candidates = self._options.candidates(self._coded.codes[rows], level)
-        return _Node(rows, table, candidates, list(range(len(candidates))))
+        candidates = self._options.candidates(
+            self._coded.codes[counted], level, self._kept.binning.level_features
+        )
+        return _Node(rows, counted, level, table, candidates, list(range(len(candidates))))
 
     def _sides(self, message: Chosen) -> SplitSides:
         """Keep the thresholds that have won, under new random numbers, and tell who goes left."""
-        nodes, tied = message.nodes, message.candidates
-        if len(nodes) != len(tied) or not nodes or not increasing_below(np.array(nodes), len(self._nodes)):
+        places, tied, waiting = message.nodes, message.candidates, self._waiting
+        if len(places) != len(tied) or not places or not increasing_below(np.array(places), len(waiting)):
             raise MessageInvalid("boosting_chosen", sender=self._label_holder)
-        numbers, sides = [], []
-        for node, numbers_tied in zip([self._nodes[place] for place in nodes], tied, strict=True):
-            if not numbers_tied or not increasing_below(np.array(numbers_tied), len(node.order)):
+        numbers, sides, splits = [], [], dict(self._kept.splits)
+        nodes = [waiting[place] for place in places]
+        for node, numbers_tied in zip(nodes, tied, strict=True):
+            is_offered = numbers_tied and increasing_below(np.array(numbers_tied), len(node.order))
+            if not is_offered or node.is_answered:
                 raise MessageInvalid("boosting_chosen", sender=self._label_holder)
             split = node.candidates[min(node.order[number] for number in numbers_tied)]
             number = self._randomness.getrandbits(SPLIT_BITS)
-            while number in self._splits:
+            while number in splits:
                 number = self._randomness.getrandbits(SPLIT_BITS)
-            self._splits[number] = split
+            splits[number] = self._tree, split
             numbers.append(number)
-            sides.append(split.goes_left(self._coded.codes[node.rows]))
+            sides.append(split.goes_left(self._all.codes[node.rows]))
+        self._keep(msgspec.structs.replace(self._kept, splits=splits))
+        for node in nodes:
+            node.is_answered = True
         self._chosen = True
         return SplitSides(
             tree=self._tree,
@@ -223,10 +328,11 @@ class FeatureHolder:
             left=bits_of(np.concatenate(sides)),
         )
 
-    def _finish(self) -> None:
-        if self._begin is None:
-            return
+    def _finish(self, message: Finish) -> None:
+        """Keep the thresholds of the trees that are kept."""
         self.progress.done = self.progress.total
+        trees = message.trees or self._options.trees
+        splits = {number: split for number, (tree, split) in self._kept.splits.items() if tree < trees}
         self.result = FeatureHolderModel(
-            model_id=self._begin.model, binning=self._binning, splits=self._splits
+            model_id=self._kept.model_id, binning=self._kept.binning, splits=splits
         )

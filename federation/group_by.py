@@ -204,6 +204,9 @@ def left_ciphertexts(table: Table, candidates: Candidates, key: PublicKey) -> li
     for feature, cut, missing_left in zip(
         candidates.feature.tolist(), candidates.cut.tolist(), candidates.missing_left.tolist(), strict=True
     ):
+        if feature in candidates.levels:
+            sums.append(table[feature][cut])
+            continue
         if feature not in prefixes:
             running, prefix = ZERO, [ZERO]
             for cell in table[feature][1:]:

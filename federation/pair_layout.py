@@ -9,6 +9,7 @@ from typing import Final
 from gmpy2 import mpz
 
 from federation.binning import Integers
+from federation.boosting_options import BoostingOptions
 from privacy.fixed_point import SlotLayout
 from privacy.paillier import PublicKey, shift_pack
 from privacy.parallel import ALONE, Workers
@@ -32,16 +33,20 @@ class PairLayout:
     slots: SlotLayout
 
     @classmethod
-    def for_gradients(cls, key_bits: int, scale_bits: int, n_rows: int) -> PairLayout:
+    def for_gradients(cls, key_bits: int, scale_bits: int, n_rows: int, weight_bits: int = 0) -> PairLayout:
         """Room for sums over `n_rows` rows of |g| <= 1 and 0 <= h <= 1/4, as a logistic loss has them, in units of
-        2^-scale_bits (at least 2).
+        2^-scale_bits (at least 2). weight_bits: of rows whose weights sum up to at most n_rows 2^(weight_bits - 1).
 
-        Proof: with b the bit length of n_rows, H <= n_rows 2^(scale_bits - 2) < 2^(scale_bits - 2 + b) = 2^low_bits and
-        |G| <= n_rows 2^scale_bits <= (2^b - 1) 2^scale_bits = 2^(low_bits + 2) - 2^scale_bits, so that
-        |G 2^low_bits + H| < 2^(2 low_bits + 2), which is `SlotLayout`'s condition for one addition.
+        Proof without weights: with b the bit length of n_rows, H <= n_rows 2^(scale_bits - 2)
+        < 2^(scale_bits - 2 + b) = 2^low_bits and |G| <= n_rows 2^scale_bits <= (2^b - 1) 2^scale_bits
+        = 2^(low_bits + 2) - 2^scale_bits, so that |G 2^low_bits + H| < 2^(2 low_bits + 2), which is `SlotLayout`'s
+        condition for one addition.
+        With weights, H <= n_rows (2^(weight_bits - 1) 2^(scale_bits - 2) + 1/2), where 1/2 is for rounding and no more
+        than the other term: H <= n_rows 2^weight_bits 2^(scale_bits - 2), and |G| likewise. The proof goes on with
+        scale_bits + weight_bits in place of scale_bits.
         Raises `PackingOverflow` when not even one pair fits the key.
         """
-        low_bits = scale_bits - HESSIAN_BITS_SAVED + n_rows.bit_length()
+        low_bits = scale_bits + weight_bits - HESSIAN_BITS_SAVED + n_rows.bit_length()
         return cls(low_bits, SlotLayout.for_sums(key_bits, 2 * low_bits + HESSIAN_BITS_SAVED, additions=1))
 
     def join(self, first: Integers, second: Integers) -> list[int]:
@@ -63,3 +68,11 @@ class PairLayout:
         step = -(-full // processes) * slots
         calls = [(sums[at : at + step], slot_bits, slots, key) for at in range(0, len(sums), step)]
         return [ciphertext for part in workers.map(shift_pack, calls) for ciphertext in part]
+
+
+def layout_for(key: PublicKey, options: BoostingOptions, n_rows: int) -> PairLayout:
+    """The layout of one training, as L and every F know it. n_rows: all training rows.
+
+    Raises `PackingOverflow` when not even one pair fits the key.
+    """
+    return PairLayout.for_gradients(key.bits, options.scale_bits, n_rows, options.weight_bits)

@@ -35,7 +35,7 @@ class LabelHolderModel(msgspec.Struct, frozen=True, kw_only=True):
 
     model_id: random, the same in all parts. owners: party by `Tree.owner`. base_score: log-odds of the
     training prevalence. splits: own thresholds by `Tree.split`. field_gains: total gain per own field.
-    partner_gains: total gain per partner (a partner's fields stay unnamed).
+    partner_gains: total gain per partner (a partner's fields stay unnamed). seed: of what was drawn at random.
     """
 
     model_id: bytes
@@ -46,6 +46,7 @@ class LabelHolderModel(msgspec.Struct, frozen=True, kw_only=True):
     splits: tuple[Split, ...]
     field_gains: dict[str, float]
     partner_gains: dict[str, float]
+    seed: int = 0
 
     def to_bytes(self) -> bytes:
         return msgspec.msgpack.encode(self)
