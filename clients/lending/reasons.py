@@ -1,12 +1,14 @@
 """Why a score is as it is, in plain words for the person concerned (PIPL 24 (3); the style of adverse-action notices).
 
-A reason is the name of a field, or the name under which a partner's contribution is published, and a direction. Its
-sentence comes from the texts: `lending.because.<class>.<direction>` for classes of the field catalogue that have one
-of their own, else a general one with the class's name. No sentence holds a value of anybody.
+A reason is the name of a field, or what `published` makes of the name that a partner gives a field of its own towards
+people, and a direction. Its sentence comes from the texts: `lending.because.<class>.<direction>` for classes of the
+field catalogue that have one of their own, else a general one with the class's name. No sentence holds a value of
+anybody.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
@@ -19,7 +21,8 @@ from privacy.texts import catalogue, current_language, text
 SEPARATOR: Final = ";"
 MOST_REASONS: Final = 4
 """As many are told: more blur what matters (12 CFR 1002.9, official interpretation 9(b)(2)-1, for comparison)."""
-_LONGEST_NAME: Final = 64
+_LONGEST_NAME: Final = 250
+_LANGUAGES_APART: Final = "|"
 
 
 class Direction(StrEnum):
@@ -34,6 +37,12 @@ class RiskReason(NamedTuple):
 
     name: str
     direction: Direction
+
+
+def published(zh: str, en: str) -> str:
+    """A name for reasons from a partner's published name, whose characters may be anything."""
+    zh, en = (" ".join(re.sub(r"[:;|\s]+", " ", name).split()) for name in (zh, en))
+    return f"{zh}{_LANGUAGES_APART}{en}"
 
 
 def parse_reasons(cell: str) -> tuple[RiskReason, ...]:
@@ -59,6 +68,10 @@ def _catalog() -> Catalog:
 
 def sentence(name: str, direction: Direction, language: str | None = None, kind: str = "") -> str:
     """One plain sentence about a field or a published name. kind: the field's declared class, where it has one."""
+    zh, apart, en = name.partition(_LANGUAGES_APART)
+    if apart:
+        name = zh if (language or current_language()).startswith("zh") else en
+        return text(f"lending.because.published.{direction.value}", language=language, name=name)
     found = _catalog().of_column(name, kind)
     if found is None:
         return text(f"lending.because.published.{direction.value}", language=language, name=name)

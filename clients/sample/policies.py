@@ -26,6 +26,8 @@ IN_FORCE: Final = date(2026, 1, 1)
 VALID_UNTIL: Final = date(2099, 12, 31)
 """A sample world is the same in every year."""
 APPROVED_BY: Final = "sample officer"
+HUMAN_ROUTE: Final = "示例银行信贷复核岗 credit review desk of the sample bank, privacy@bank.example"
+"""Who reviews what the bank's decision policy proposes."""
 _HANDLERS: Final = {
     "bank": "示例银行 Sample Bank",
     "ecommerce": "示例商城 Sample Shop",
@@ -57,7 +59,10 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
     spec = sample_table(folder, party)
     draft = draft_policy(party, spec, job, "", IN_FORCE)
     lending = _purpose(draft.purposes[0], "credit_risk")
-    return in_force(draft, (lending, _marketing(lending)), contact_of(party, _HANDLERS))
+    marketing = _marketing(lending)
+    if party == job.roles.label_holder:
+        lending = msgspec.structs.replace(lending, automated_decision=True, human_route=HUMAN_ROUTE)
+    return in_force(draft, (lending, marketing), contact_of(party, _HANDLERS))
 
 
 def in_force(draft: Policy, purposes: tuple[Purpose, ...], handler: Contact) -> Policy:

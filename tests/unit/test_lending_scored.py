@@ -1,0 +1,51 @@
+"""What a finished scorecard says of customers, as decisions read it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clients.lending.reasons import Direction, RiskReason, parse_reasons, published, sentence
+from clients.lending.scored import columns_of
+from federation.points import PartnerPoints, PointScores
+from federation.points_models import PublishedName
+
+NAMES = (PublishedName("使用年限", "time with us"), PublishedName("账单; 逾期", "bills: overdue | late"))
+FIELDS = ("income", "tenure_months")
+
+
+def scores(answered=(True, True, False)):
+    partner = PartnerPoints(
+        points=np.array([10, 20, 0], np.int32),
+        answered=np.array(answered),
+        reasons=np.array([[1, 0], [-1, -1], [-1, -1]], np.int8),
+        names=NAMES,
+    )
+    return PointScores(
+        own=np.array([500, 600, 700], np.int32),
+        total=np.array([510, 620, 700], np.int32),
+        answered=np.array(answered),
+        own_reasons=np.array([[0, 1], [1, -1], [0, -1]], np.int8),
+        partners={"telecom": partner},
+    )
+
+
+def test_parties_take_turns_and_who_was_not_answered_has_nothing():
+    found = columns_of(scores(), FIELDS)
+    first, second, third = (parse_reasons(cell) for cell in found["reasons"])
+    own = [RiskReason(name, Direction.RAISES) for name in FIELDS]
+    theirs = [RiskReason(published(name.zh, name.en), Direction.RAISES) for name in NAMES]
+    assert first == (own[0], theirs[1], own[1], theirs[0])
+    assert second == (own[1],)
+    assert third == ()
+    assert found["points"].tolist()[:2] == [510, 620]
+    assert found["points"].isna().tolist() == [False, False, True]
+    assert found.to_csv(index=False).splitlines()[3] == ","
+
+
+def test_a_published_name_is_told_in_its_language():
+    name = published(NAMES[1].zh, NAMES[1].en)
+    assert sentence(name, Direction.RAISES, "zh-CN") == "以“账单 逾期”为名公布的因素对申请有不利影响。"
+    assert (
+        sentence(name, Direction.RAISES, "en")
+        == "What is published as 'bills overdue late' weighed against the application."
+    )
