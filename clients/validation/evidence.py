@@ -53,7 +53,7 @@ class FieldEvidence:
     """A field as the binning left it.
 
     name: "" for a partner's field without a published name; number: the partner's random number of it. trend:
-    ascending, descending or none. reason: why the selection dropped it. bins: of own fields.
+    ascending, descending, none, or "" where it is not known. reason: why the selection dropped it. bins: of own fields.
     """
 
     party: str
@@ -61,7 +61,7 @@ class FieldEvidence:
     number: int | None = None
     iv: float
     n_bins: int
-    trend: str = "none"
+    trend: str = ""
     is_monotone: bool | None = None
     kept: bool = True
     reason: Words | None = None

@@ -140,12 +140,13 @@ def hidden_bins(counts: Counts, k_min: int) -> Mask:
 class Swap:
     """Who is approved by one model and who by the other, at the same share of approvals.
 
-    cells: (2, 2, 2): [declined, approved by joint][declined, approved by alone][good, bad]; None where one of them
-    is too small or differs too little from one that is shown.
+    rows: (2, 2): people, [declined, approved by joint][declined, approved by alone]; cells: (2, 2, 2): the same by
+    outcome, [..., good, bad]. None where one of its numbers is too small, or differs too little from one that is shown.
     """
 
     joint: Counts
     alone: Counts
+    rows: Counts | None
     cells: Counts | None
 
 
@@ -156,17 +157,33 @@ def swap_sets(labels: Labels, pairs: Sequence[tuple[Mask, Mask]], k_min: int) ->
     hidden cell hides all of them, so a table is shown whole or not at all.
     """
     found: list[Swap] = []
-    shown: list[Counts] = []
+    shown_rows: list[Counts] = []
+    shown_cells: list[Counts] = []
     for joint, alone in pairs:
         place = (joint.astype(np.int64) * 2 + alone) * 2 + labels
         cells = np.bincount(place, minlength=8).reshape(2, 2, 2)
-        # What several cuts have in common grows or shrinks from cut to cut: the difference is a group of people too.
-        steps = [np.abs(cells[side, side] - other[side, side]) for other in shown for side in (0, 1)]
-        safe = (cells >= k_min).all() and all((step >= k_min).all() for step in steps)
-        if safe:
-            shown.append(cells)
-        found.append(Swap(cells[1].sum(axis=0), cells[:, 1].sum(axis=0), cells if safe else None))
+        rows = cells.sum(axis=2)
+        found.append(
+            Swap(
+                cells[1].sum(axis=0),
+                cells[:, 1].sum(axis=0),
+                rows if _is_apart(rows, shown_rows, k_min) else None,
+                cells if _is_apart(cells, shown_cells, k_min) else None,
+            )
+        )
     return found
+
+
+def _is_apart(cells: Counts, shown: list[Counts], k_min: int) -> bool:
+    """Whether a table may be shown beside those that are; if so, it joins them.
+
+    Who is approved, or declined, by both models changes from cut to cut: the difference is a group of people as well.
+    """
+    steps = [np.abs(cells[side, side] - other[side, side]) for other in shown for side in (0, 1)]
+    safe = bool((cells >= k_min).all() and all((step >= k_min).all() for step in steps))
+    if safe:
+        shown.append(cells)
+    return safe
 
 
 def _class_counts(groups: Counts, labels: Labels, n_groups: int) -> Counts:

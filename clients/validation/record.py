@@ -107,8 +107,8 @@ class Field(Section, frozen=True):
     """A field of the information value table.
 
     name: the label holder's own, or what a partner has published; "" for a partner's field that is only numbered.
-    strength: by IV (Siddiqi 2006, chapter 6). trend: "ascending", "descending", "none". reason: why it was dropped.
-    bins: of own fields only; a partner's table stays with the partner, and `n_bins` is all that is known of it.
+    strength: by IV (Siddiqi 2006, chapter 6). trend: "ascending", "descending", "none", "" (not known). reason: why it
+    was dropped. bins: of own fields only; a partner's table stays with it, and `n_bins` is all that is known here.
     """
 
     party: str

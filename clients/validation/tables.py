@@ -266,9 +266,9 @@ def _curve(counts: Counts) -> tuple[CurvePoint, ...]:
 def _swap_set(swap: Swap, n_rows: int) -> SwapSet:
     cells = []
     for kind, joint, alone in _KINDS:
-        goods, bads = (None, None) if swap.cells is None else swap.cells[joint, alone].tolist()
-        rows = None if goods is None or bads is None else goods + bads
-        rate = None if not rows or bads is None else _share(bads / rows)
+        rows = None if swap.rows is None else int(swap.rows[joint, alone])
+        bads = None if swap.cells is None else int(swap.cells[joint, alone, 1])
+        rate = None if rows is None or bads is None else _share(bads / rows)
         cells.append(SwapCell(kind=kind, rows=rows, bads=bads, bad_rate=rate))
     return SwapSet(
         approval_joint=_share(swap.joint.sum() / n_rows),

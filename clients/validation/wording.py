@@ -36,7 +36,7 @@ class Wording:
         return both["zh" if self.language == "zh-CN" else "en"]
 
     def count(self, number: Number) -> Markup:
-        return self._data(number, self._formats.count)
+        return self._data(number, lambda value: self._formats.count(round(value)))
 
     def cell(self, number: Number) -> Markup:
         """A count that may be hidden."""

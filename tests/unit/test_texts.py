@@ -28,7 +28,13 @@ SOURCES = {
     for package in ("privacy", "federation", "clients", "server")
     for file in sorted((ROOT / package).rglob("*.py"))
 }
-TEMPLATES = {file: file.read_text("utf-8") for file in sorted((ROOT / "server").rglob("*.j2"))}
+TEMPLATES = {
+    file: file.read_text("utf-8")
+    for package in ("clients", "server")
+    for file in sorted((ROOT / package).rglob("*.j2"))
+}
+AREAS = {ROOT / "server" / "report": "report", ROOT / "clients" / "validation": "validation"}
+"""The texts that a folder of templates and pages names without their area."""
 ERROR_CLASSES = {
     name for name, item in vars(errors).items()
     if isinstance(item, type) and issubclass(item, errors.SilhouetteError)
@@ -38,7 +44,7 @@ SAME_IN_BOTH_LANGUAGES = {
     *("report.risk.auc", "report.risk.ks"),  # a Chinese risk team uses these abbreviations as they are
     *("node.funnel_title", "report.risk.bar", "report.traffic.bar"),  # placeholders and punctuation alone
     *("errors.file_invalid", "errors.peer_failed", "errors.policy_invalid"),
-    *("report.match.reason", "report.list"),
+    *("report.match.reason", "report.list", "validation.list", "validation.woe.bar"),
 }
 
 ALLOWED_IN_ERRORS = {
@@ -330,15 +336,15 @@ TEMPLATE_CALL = re.compile(r"\bw\(\s*'([^']+)'\s*([^)]?)")
 def template_keys():
     for file, source in TEMPLATES.items():
         for match in TEMPLATE_CALL.finditer(source):
-            yield file.name, f"report.{match[1]}", match[2] in {"", ",", ")"}
+            yield file.name, f"{AREAS[file.parent]}.{match[1]}", match[2] in {"", ",", ")"}
     for file, tree in SOURCES.items():
-        if file.is_relative_to(ROOT / "server" / "report"):
+        if file.parent in AREAS:
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and called(node) in {"w", "self", "words"} and node.args:
                     choice = node.args[0]
                     for item in [choice.body, choice.orelse] if isinstance(choice, ast.IfExp) else [choice]:
                         if literal(item):
-                            yield at(file, node), f"report.{literal(item)}", True
+                            yield at(file, node), f"{AREAS[file.parent]}.{literal(item)}", True
 
 
 def test_every_key_of_the_report_exists():
@@ -362,7 +368,7 @@ def jinja_arguments(source, start):
 def test_every_placeholder_of_the_report_is_filled_in():
     for file, source in TEMPLATES.items():
         for match in re.finditer(r"\bw\(\s*'([^']+)'(?=\s*[,)])", source):
-            key = f"report.{match[1]}"
+            key = f"{AREAS[file.parent]}.{match[1]}"
             assert jinja_arguments(source, match.end()) == names_in(EN[key]), (file.name, key)
 
 
@@ -458,12 +464,12 @@ def test_no_text_is_left_over():
     for place, _, expression in [*((place, None, item) for place, _, item, _ in ASKED), *DOCUMENT_KEYS]:
         if expression:
             expressions[expression].add(place)
-    for source in TEMPLATES.values():
+    for file, source in TEMPLATES.items():
         for concatenation in re.findall(r"\bw\(('[^']+'(?: \+ (?:\w+|'[^']+'))+)", source):
             pieces = [
                 re.escape(piece[1:-1]) if piece[0] == "'" else ".+" for piece in concatenation.split(" + ")
             ]
-            expressions[rf"report\.{''.join(pieces)}"].add("template")
+            expressions[rf"{AREAS[file.parent]}\.{''.join(pieces)}"].add("template")
     # An expression that may name anything of a whole area would hide what is unused in it.
     narrow = [expression for expression in expressions if re.match(r"[a-z]+\\\.[a-z_\\.]*[a-z_]", expression)]
     leftover = [
