@@ -74,7 +74,7 @@ def grant(
         until=_end_of(until),
     )
     changes = _changes(home)
-    identifiers = changes.identifiers(_read(file))
+    identifiers = changes.identifiers(read_identifiers(file))
     _done(changes.give(identifiers, [said]), len(identifiers), as_json)
 
 
@@ -89,7 +89,7 @@ def withdraw(
     as_json: JsonOption = False,
 ) -> None:
     changes = _changes(home)
-    identifiers = changes.identifiers(_read(file))
+    identifiers = changes.identifiers(read_identifiers(file))
     version = changes.withdraw(identifiers, purpose, _kind(kind), scope, recipient)
     _done(version, len(identifiers), as_json)
 
@@ -106,7 +106,7 @@ def restrict(
     from clients.consents.changes import restriction_of
 
     changes = _changes(home)
-    identifiers = changes.identifiers(_read(file))
+    identifiers = changes.identifiers(read_identifiers(file))
     version = changes.restrict(identifiers, restriction_of(reason), law, _day(review) if review else None)
     _done(version, len(identifiers), as_json)
 
@@ -118,14 +118,14 @@ def lift(
     from clients.consents.changes import restriction_of
 
     changes = _changes(home)
-    identifiers = changes.identifiers(_read(file))
+    identifiers = changes.identifiers(read_identifiers(file))
     version = changes.lift(identifiers, None if reason is None else restriction_of(reason))
     _done(version, len(identifiers), as_json)
 
 
 @consent_app.command("show", help=text("consents.help_show"))
 def show(home: HomeOption, file: FromArgument = None, as_json: JsonOption = False) -> None:
-    found = _changes(home).held(_read(file))
+    found = _changes(home).held(read_identifiers(file))
     if as_json:
         print_json(found)
         return
@@ -162,7 +162,7 @@ def _changes(home: Path) -> Changes:
     return changes_of(NodeHome.open(home), Source.CLI)
 
 
-def _read(file: Path | None) -> list[str]:
+def read_identifiers(file: Path | None) -> list[str]:
     """Identifiers, one a line. Raises `ConfigInvalid` for a file that is not there or is no text."""
     if file is None and sys.stdin.isatty():
         problems.print(text("consents.prompt"))

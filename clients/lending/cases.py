@@ -23,7 +23,7 @@ from clients.gate.policy import active_policy, catalog_of
 from clients.gate.retention import RESULTS
 from clients.home import NodeHome
 from clients.lending.decide import Applicants, Column, Decisions, Mask, Why, decide
-from clients.lending.plan import DecisionPolicy, Scale, Subject
+from clients.lending.plan import DecisionPolicy, Lane, Scale, Subject
 from clients.lending.plan_checks import read_plan
 from clients.lending.reasons import RiskReason, parse_reasons
 from clients.results import CUSTOMERS
@@ -177,6 +177,16 @@ def _fields(plan: DecisionPolicy, customers: pd.DataFrame, attributes: Path | No
         else:
             found[name] = cells.to_numpy(dtype=object)
     return found
+
+
+def read_decided(results: Path) -> tuple[list[Lane], list[str]]:
+    """The (n,) lanes and (n,) grades of what was decided in a folder of results. Raises `ConfigInvalid`."""
+    found = _read(results / DECISIONS, "lane")
+    try:
+        lanes = [Lane(lane) for lane in found["lane"].tolist()]
+    except ValueError:
+        raise ConfigInvalid("lending_attributes", file=results / DECISIONS) from None
+    return lanes, found["grade"].tolist() if "grade" in found else [""] * len(lanes)
 
 
 def _read(file: Path, needed: str) -> pd.DataFrame:

@@ -9,23 +9,31 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from clients.lending.appeals_cli import appeal_app
 from federation.terminal import make_app, out, print_json
 from privacy.texts import text
 
 lending_app = make_app(text("lending.help"))
+lending_app.add_typer(appeal_app, name="appeal")
 
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
 
 
 @lending_app.command("check", help=text("lending.help_check"))
-def check(file: Path, as_json: JsonOption = False) -> None:
+def check(
+    file: Path,
+    against: Annotated[Path | None, typer.Option(help=text("lending.option_against"))] = None,
+    as_json: JsonOption = False,
+) -> None:
     import msgspec
 
+    from clients.lending.plan_changes import changes_between
     from clients.lending.plan_checks import read_plan
 
     plan = read_plan(file)
+    changes = () if against is None else changes_between(read_plan(against), plan)
     if as_json:
-        print_json({"digest": plan.digest, "policy": msgspec.to_builtins(plan)})
+        print_json({"digest": plan.digest, "policy": msgspec.to_builtins(plan), "changes": changes})
         return
     grades = Table()
     for column in ("grade", "from", "below", "lane"):
@@ -34,6 +42,8 @@ def check(file: Path, as_json: JsonOption = False) -> None:
         bounds = ("-" if bound is None else f"{bound:g}" for bound in (grade.low, grade.high))
         grades.add_row(grade.name, *bounds, text(f"lending.lane.{grade.lane.value}"))
     out.print(grades)
+    for change in changes:
+        out.print(escape(change.render()), soft_wrap=True)
     out.print(escape(text("lending.checked", file=file, name=plan.name, digest=plan.digest)), soft_wrap=True)
 
 
@@ -67,3 +77,33 @@ def decide(
         lines.append(text("lending.left_out", people=f"{found['left_out']:,}"))
     for line in lines:
         out.print(escape(line), soft_wrap=True)
+
+
+@lending_app.command("simulate", help=text("lending.help_simulate"))
+def simulate(
+    results: Annotated[Path, typer.Option("--results", help=text("lending.option_decided"))],
+    assumptions: Annotated[Path | None, typer.Option(help=text("lending.option_assumptions"))] = None,
+    seed: Annotated[int, typer.Option(min=0, help=text("lending.option_seed"))] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    from clients.lending.cases import read_decided
+    from clients.lending.routing import FlowAssumptions
+    from clients.lending.routing import simulate as simulate_flow
+    from federation.files import read_toml
+
+    lanes, grades = read_decided(results)
+    given = None if assumptions is None else read_toml(assumptions, FlowAssumptions)
+    report = simulate_flow(lanes, grades, assumptions=given, seed=seed)
+    if as_json:
+        print_json(report)
+        return
+    rows = Table()
+    for column in ("lane", "share", "median", "p90"):
+        rows.add_column(text(f"lending.column_{column}"), justify="left" if column == "lane" else "right")
+    named = {text(f"lending.lane.{lane}"): found for lane, found in report["lanes"].items()}
+    named |= {text("lending.flow_all"): report["all"], text("lending.flow_baseline"): report["baseline"]}
+    for name, found in named.items():
+        days = ("-" if found[key] is None else f"{found[key]:.1f}" for key in ("median_days", "p90_days"))
+        rows.add_row(name, f"{found.get('share', 1.0):.0%}", *days)
+    out.print(rows)
+    out.print(text("lending.flow_assumed"), soft_wrap=True)

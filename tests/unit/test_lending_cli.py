@@ -248,3 +248,66 @@ def test_whose_score_is_missing_goes_to_a_person(results, policy_file):
     customers.to_csv(results / "customers.csv", index=False)
     _, table = decided(results, policy_file)
     assert table.loc[CUSTOMERS[0], ["lane", "why"]].tolist() == ["manual", "no_score"]
+
+
+def test_a_new_version_is_compared(tmp_path, policy_file, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    new = write(tmp_path / "new.toml", plan(rule("rich", condition("income")), effective_until=FAR))
+    shown = run("check", new, "--against", policy_file)
+    assert "'rich' is new." in shown
+    found = json.loads(run("check", new, "--against", policy_file, "--json"))
+    assert found["changes"] == [{"kind": "added", "about": "rich", "keys": []}]
+
+
+def test_decisions_are_simulated(results, policy_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(ConfigInvalid) as problem:
+        run("simulate", "--results", results)
+    assert problem.value.key == "file_missing"
+    decided(results, policy_file)
+    report = json.loads(run("simulate", "--results", results, "--json"))
+    assert report["applications"] == 8
+    assert report["lanes"]["fast_lane"]["share"] == 0.5
+    assert "all, without lanes" in run("simulate", "--results", results)
+    slow = tmp_path / "slow.toml"
+    slow.write_text("fast_papers_days = 30.0\n", "utf-8")
+    slower = json.loads(run("simulate", "--results", results, "--assumptions", slow, "--json"))
+    assert slower["targets"]["fast_lane_days"] is False
+
+
+def appeal(*words, who=None):
+    result = CliRunner().invoke(app, ["lending", "appeal", *map(str, words), "--json"], input=who)
+    if isinstance(result.exception, SilhouetteError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def test_an_appeal_by_command(home, policy_file, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    at = ("--home", home.folder)
+    (made,) = appeal("request", *at, "--policy", policy_file, "--about", "D", who=CUSTOMERS[3] + "\n")
+    assert len(made["sref"]) == 64
+    assert CUSTOMERS[3] not in json.dumps(made)
+    (again,) = appeal("request", *at, "--policy", policy_file, "--about", "D", who=CUSTOMERS[3] + "\n")
+    assert again["sref"] == made["sref"]
+    number = made["number"]
+    appeal("assign", number, *at, "--reviewer", "reviewer")
+    answer = ("--reviewer", "reviewer", "--outcome", "upheld")
+    with pytest.raises(ConfigInvalid) as problem:
+        appeal("decide", number, *at, *answer, "--ground", "because")
+    assert problem.value.key == "lending_appeal_choice"
+    (closed,) = appeal("decide", number, *at, *answer, "--ground", "confirmed")
+    assert (closed["status"], closed["outcome"]) == ("decided", "upheld")
+    appeal("withdraw", again["number"], *at)
+    assert {one["status"] for one in appeal("list", *at)} == {"decided", "withdrawn"}
+    shown = run("appeal", "list", *at)
+    assert "answered" in shown
+    assert number in shown
+
+
+@pytest.mark.parametrize("who", ["", f"{CUSTOMERS[0]}\n{CUSTOMERS[1]}\n"])
+def test_an_appeal_is_one_persons(home, policy_file, who):
+    with pytest.raises(ConfigInvalid) as problem:
+        appeal("request", "--home", home.folder, "--policy", policy_file, "--about", "D", who=who)
+    assert problem.value.key == "lending_appeal_one"
