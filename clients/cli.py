@@ -53,6 +53,21 @@ def sample_world(
     out.print(text("node.made_world", folder=folder))
 
 
+@sample_app.command("enterprises", help=text("node.help_enterprises"))
+def sample_enterprises(
+    folder: Path,
+    firms: Annotated[int, typer.Option(min=300, help=text("node.option_enterprises"))] = 8_000,
+    seed: Annotated[int, typer.Option(min=0)] = 20260,
+) -> None:
+    from clients.sample.enterprise_job import write_enterprise_job
+    from clients.sample.enterprise_world import make_enterprises, write_enterprises
+
+    with out.status(text("node.making_enterprises", count=firms)):
+        write_enterprises(make_enterprises(firms, seed), folder)
+        write_enterprise_job(folder)
+    out.print(text("node.made_world", folder=folder))
+
+
 @app.command(help=text("node.help_init"))
 def init(
     home: HomeOption,
