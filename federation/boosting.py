@@ -42,6 +42,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from federation.binning import Bools, Codes, Integers, Split, fit_bins
@@ -179,9 +180,15 @@ class LabelHolder:
             public_key=self._key.to_bytes(),
             train_rows=bits_of(self._in_training),
             generator=self._key.generator_bytes(),
-            trees=len(self._ensemble.trees),
         )
-        return self._to_all(begin) + self._grow()
+        # A partner without a split in these trees may never have heard of the model.
+        stand = {
+            name: len(self._ensemble.trees) if found else 0 for name, found in self._partner_splits.items()
+        }
+        openings = [
+            Outgoing(name, msgspec.structs.replace(begin, trees=trees)) for name, trees in stand.items()
+        ]
+        return openings + self._grow()
 
     def receive(self, sender: str, message: Message) -> list[Outgoing]:
         in_turn = (

@@ -12,7 +12,7 @@ class Begin(Message, frozen=True, tag="boosting.begin/1"):
     """L to F: model: random identifier; public_key: n; train_rows: one bit per aligned row, 1 also where it validates.
 
     generator: of an alpha-key's masks (`privacy.alpha_keys`), else empty. trees: how many of the model's trees stand
-    already, from a training that was stopped.
+    already, from a training that was stopped; 0 also when F has no split in them.
     """
 
     model: bytes

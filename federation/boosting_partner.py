@@ -30,6 +30,7 @@ from federation.joint_cells import Table
 from federation.messages import Message, Outgoing
 from federation.pair_layout import layout_for
 from federation.roles import DirectZeros, Parties, Progress, Store, View, ZeroSource, expect
+from federation.row_weights import Floats
 from federation.scoring import MODEL_ID_BYTES, FeatureHolderModel, bits_of, flags_of, increasing_below
 from privacy.errors import CheckpointUnknown, MessageInvalid
 from privacy.paillier import PublicKey
@@ -147,45 +148,41 @@ class FeatureHolder:
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )
         values = self._view.values[in_training]
-        self._kept = self._stands(message) or PartnerRecord(
-            message.model,
-            fit_bins(
-                self._view.fields,
-                values,
-                self._options.bins,
-                categorical=self._categorical,
-                k_min=self._options.k_min,
-            ),
-            {},
-            b"",
-        )
-        codes = self._kept.binning.transform(values)
-        if self._store is not None:
-            digest = rows_digest(codes)
-            if self._before is None and self._kept.digest not in {b"", digest}:
-                raise CheckpointUnknown("boosting_model_not_kept", party=sender)
-            self._keep(msgspec.structs.replace(self._kept, digest=digest))
+        self._keep(self._stands(message, values) or self._new_record(message, values))
         self._before = None
+        codes = self._kept.binning.transform(values)
         self._all = self._coded = CodedRows(codes, self._kept.binning.n_codes)
         self._layout = layout_for(self._key, self._options, len(codes))
         self._tree = message.trees - 1
         self._begin = message
 
-    def _stands(self, message: Begin) -> PartnerRecord | None:
-        """What this party has kept of the model that is gone on with; None when a new one begins.
+    def _new_record(self, message: Begin, values: Floats) -> PartnerRecord:
+        options = self._options
+        binning = fit_bins(
+            self._view.fields, values, options.bins, categorical=self._categorical, k_min=options.k_min
+        )
+        return PartnerRecord(message.model, binning, {}, rows_digest(binning.transform(values)))
 
-        Raises `CheckpointUnknown` when trees are said to stand and it has kept nothing of them.
+    def _stands(self, message: Begin, values: Floats) -> PartnerRecord | None:
+        """What this party has kept of the model that is gone on with; None when its part begins anew.
+
+        Raises `CheckpointUnknown` when it is to have splits in trees that stand, and has kept nothing of them, or its
+        rows are others now.
         """
-        if self._before is not None and self._before._begin is not None:
-            kept: PartnerRecord | None = self._before._kept
-        else:
-            kept = None if self._store is None else read_partner(self._store)
-        if kept is None or kept.model_id != message.model or kept.binning.fields != self._view.fields:
-            if message.trees:
-                raise CheckpointUnknown("boosting_model_not_kept", party=self._label_holder)
-            return None
-        splits = {number: of_tree for number, of_tree in kept.splits.items() if of_tree[0] < message.trees}
-        return msgspec.structs.replace(kept, splits=splits)
+        before, kept = self._before, None
+        is_handed_over = before is not None and before._begin is not None
+        if before is not None and is_handed_over:
+            kept = before._kept
+        elif self._store is not None:
+            kept = read_partner(self._store)
+        if kept is not None and kept.model_id == message.model and kept.binning.fields == self._view.fields:
+            digest = rows_digest(kept.binning.transform(values))
+            if is_handed_over or digest == kept.digest:
+                splits = {number: found for number, found in kept.splits.items() if found[0] < message.trees}
+                return PartnerRecord(kept.model_id, kept.binning, splits, digest)
+        if message.trees:
+            raise CheckpointUnknown("boosting_model_not_kept", party=self._label_holder)
+        return None
 
     def _keep(self, record: PartnerRecord) -> None:
         self._kept = record
