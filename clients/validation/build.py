@@ -1,24 +1,20 @@
 """From evidence to the validation report: computes every figure, hides what is too small, rounds.
 
-Rounding is part of hiding (`clients.releases.quality_decimals`) and makes the record readable; the page shows these
-numbers, perhaps shorter, and computes none of its own.
+The page shows these numbers, perhaps shorter, and computes none of its own.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from clients.releases import quality_decimals
-from clients.validation import measures
 from clients.validation.checks import make_checks
 from clients.validation.evidence import Evidence, FieldEvidence, words
 from clients.validation.fairness import FOUR_FIFTHS, group_outcomes
 from clients.validation.groups import hidden_bins
-from clients.validation.measures import Counts, Floats
+from clients.validation.performance import performance_of
 from clients.validation.record import (
     Attribute,
     Bin,
@@ -28,22 +24,17 @@ from clients.validation.record import (
     FairGroup,
     Fairness,
     Field,
-    Gain,
     ModelCard,
-    ModelQuality,
-    Performance,
-    Quality,
     Reason,
     Sample,
-    Shift,
     ValidationReport,
     Words,
 )
+from clients.validation.rounding import maybe, rounded
+from clients.validation.stability import compare
 from clients.validation.tables import ScoreTables
-from federation import metrics
 from privacy.errors import CohortTooSmall
 
-DECIMALS: Final = 4
 _IV_STRENGTHS: Final = ((0.02, "none"), (0.1, "weak"), (0.3, "medium"), (0.5, "strong"))
 """Up to these values; above the last one a field is too good not to be looked at (Siddiqi 2006, chapter 6)."""
 
@@ -65,7 +56,7 @@ def build(evidence: Evidence) -> ValidationReport:
         sample=_sample(evidence),
         fields=tuple(_field(item, k_min) for item in evidence.fields),
         points=evidence.scale,
-        performance=_performance(evidence, tables),
+        performance=performance_of(evidence, tables),
         bands=tables.bands(),
         cut_offs=tables.cut_offs(),
         swap_sets=tables.swap_sets(),
@@ -155,99 +146,24 @@ def _field(item: FieldEvidence, k_min: int) -> Field:
     )
 
 
-def _performance(evidence: Evidence, tables: ScoreTables) -> Performance:
-    test = ~evidence.train
-    joint = _model_quality(evidence, tables.risk, is_joint=True)
-    alone = None if evidence.alone is None else _model_quality(evidence, evidence.alone, is_joint=False)
-    gain = None
-    if evidence.alone is not None and _is_large(evidence, test):
-        difference, p_value = measures.auc_difference(
-            evidence.label[test], tables.risk[test], evidence.alone[test]
-        )
-        gain = Gain(
-            auc=rounded(difference.value),
-            low=rounded(difference.low),
-            high=rounded(difference.high),
-            p_value=rounded(p_value, 6),
-        )
-    pooled_auc, pooled_ks = evidence.pooled or (None, None)
-    return Performance(
-        confidence=measures.CONFIDENCE,
-        joint=joint,
-        alone=alone,
-        gain=gain,
-        curve_joint=tables.curve(),
-        curve_alone=tables.curve_alone(),
-        lift=tables.lift(),
-        pooled_auc=None if pooled_auc is None else rounded(pooled_auc),
-        pooled_ks=None if pooled_ks is None else rounded(pooled_ks),
-    )
-
-
-def _model_quality(evidence: Evidence, risk: Floats, *, is_joint: bool) -> ModelQuality:
-    def on(part: measures.Mask) -> Quality:
-        label, decimals = (
-            evidence.label[part],
-            quality_decimals(evidence.label[part], evidence.identification.k_min),
-        )
-        ks, cut = measures.ks_cut(label, risk[part])
-        area = metrics.auc(label, risk[part])
-        interval = measures.auc_interval(label, risk[part]) if _is_large(evidence, part) else None
-        shown_cut = -cut if is_joint and evidence.points is not None else cut
-        return Quality(
-            auc=rounded(area, decimals),
-            auc_low=None if interval is None else rounded(interval.low, decimals),
-            auc_high=None if interval is None else rounded(interval.high, decimals),
-            gini=rounded(2 * area - 1, decimals),
-            ks=rounded(ks, decimals),
-            ks_cut=rounded(shown_cut, 3) if interval is not None else None,
-        )
-
-    train = evidence.train
-    both = 0 < int(evidence.label[train].sum()) < int(train.sum())
-    return ModelQuality(held_out=on(~train), train=on(train) if both else None)
-
-
-def _is_large(evidence: Evidence, part: measures.Mask) -> bool:
-    """Whether both classes are large enough for more than a coarse AUC."""
-    return int(np.bincount(evidence.label[part], minlength=2).min()) >= evidence.identification.k_min
-
-
 def _stability(evidence: Evidence, tables: ScoreTables) -> tuple[Comparison, ...]:
     if not tables.is_useful or not evidence.train.any():
         return ()
-    expected, actual = tables.band_rows()
-    fields = [
-        _shift(name, *_code_counts(codes, evidence.train)) for name, codes in sorted(evidence.codes.items())
-    ]
-    score = _shift("", expected, actual)
+    train = evidence.train
+    fields = {}
+    for name, codes in sorted(evidence.codes.items()):
+        length = int(codes.max()) + 1
+        fields[name] = tuple(np.bincount(codes[part], minlength=length) for part in (train, ~train))
     return (
-        Comparison(
-            expected=words("stability.train"),
-            actual=words("stability.held_out"),
-            bins=tuple(band.name for band in tables.bands()),
-            score=Shift(
-                name="",
-                index=score.index,
-                level=score.level,
-                expected=tuple(rounded(share) for share in (expected / expected.sum()).tolist()),
-                actual=tuple(rounded(share) for share in (actual / actual.sum()).tolist()),
-            ),
-            fields=tuple(fields),
+        compare(
+            words("stability.train"),
+            words("stability.held_out"),
+            [band.name for band in tables.bands()],
+            tables.band_rows(),
+            fields,
+            evidence.identification.k_min,
         ),
     )
-
-
-def _code_counts(codes: Counts, train: measures.Mask) -> tuple[Counts, Counts]:
-    length = int(codes.max()) + 1
-    return np.bincount(codes[train], minlength=length), np.bincount(codes[~train], minlength=length)
-
-
-def _shift(name: str, expected: Counts, actual: Counts) -> Shift:
-    index = measures.stability_index(expected, actual)
-    levels = ((measures.PSI_WATCH, "stable"), (measures.PSI_SHIFT, "watch"))
-    level = next((level for limit, level in levels if index < limit), "shift")
-    return Shift(name=name, index=rounded(index), level=level)
 
 
 def _fairness(evidence: Evidence, tables: ScoreTables) -> Fairness | None:
@@ -271,12 +187,12 @@ def _fairness(evidence: Evidence, tables: ScoreTables) -> Fairness | None:
                     FairGroup(
                         name=group.name,
                         rows=group.rows,
-                        approval=_maybe(group.approval),
-                        bad_rate=_maybe(group.bad_rate),
-                        good_approval=_maybe(group.good_approval),
-                        auc=_maybe(group.auc),
-                        impact_ratio=_maybe(group.impact_ratio),
-                        opportunity=_maybe(group.opportunity),
+                        approval=maybe(group.approval),
+                        bad_rate=maybe(group.bad_rate),
+                        good_approval=maybe(group.good_approval),
+                        auc=maybe(group.auc),
+                        impact_ratio=maybe(group.impact_ratio),
+                        opportunity=maybe(group.opportunity),
                         four_fifths=None if group.impact_ratio is None else group.impact_ratio >= FOUR_FIFTHS,
                     )
                     for group in groups
@@ -318,14 +234,3 @@ def _limits(evidence: Evidence, tables: ScoreTables) -> Sequence[Words]:
     if evidence.demographics:
         found.append(words("limit.fairness"))
     return found
-
-
-def _maybe(value: float | None) -> float | None:
-    return None if value is None else rounded(value)
-
-
-def rounded(value: float, decimals: int = DECIMALS) -> float:
-    """Without a negative zero; NaN and infinity cannot be shown. Raises `ValueError` for them."""
-    if not math.isfinite(value):
-        raise ValueError("not finite")
-    return round(float(value), decimals) + 0.0

@@ -16,7 +16,7 @@ from federation.charts import bar
 __all__ = ["bar_of", "calibration", "curves", "diverging", "largest", "paired"]
 
 _SIZE: Final = 300
-_LEFT, _BOTTOM, _TOP, _RIGHT = 44, 40, 10, 10
+_LEFT, _BOTTOM, _TOP, _RIGHT = 54, 40, 10, 18
 _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _NICE: Final = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 _FULL_WOE: Final = 0.5

@@ -65,7 +65,7 @@ def make_grid(
         return np.hstack([_class_counts(found[part], labels[part], len(edges) + 1) for part in samples])
 
     kept: Floats = np.unique(np.round(np.asarray(wanted, dtype=np.float64), _EDGE_DECIMALS))
-    outer_ends = _safe_ends(counted(kept), k_min)
+    outer_ends = safe_ends(counted(kept), k_min)
     if outer_ends is None:
         return None
     outer: Floats = kept[[end - 1 for end in outer_ends[:-1]]]
@@ -78,7 +78,7 @@ def make_grid(
     limits = [*np.searchsorted(fine, outer).tolist(), len(fine)]
     start = 0
     for limit in limits:
-        inner = _safe_ends(counts[start : limit + 1], k_min) or [limit + 1 - start]
+        inner = safe_ends(counts[start : limit + 1], k_min) or [limit + 1 - start]
         ends += [start + end for end in inner]
         reached.append(len(ends))
         start = limit + 1
@@ -86,7 +86,7 @@ def make_grid(
     return Grid(edges, tuple(reached[1:]) if len(kept) else ())
 
 
-def _safe_ends(counts: Counts, k_min: int) -> list[int] | None:
+def safe_ends(counts: Counts, k_min: int) -> list[int] | None:
     """Ends of joined neighbours whose every count is at least k_min, from the first on; the rest joins the last."""
     ends: list[int] = []
     sums = np.zeros(counts.shape[1], dtype=np.int64)

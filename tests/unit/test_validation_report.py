@@ -11,7 +11,8 @@ from validation_scene import K_MIN, make_evidence, make_identification
 
 from clients.validation.build import build, strength_of
 from clients.validation.evidence import BandPlan, Groups, learnt_by
-from clients.validation.record import SCHEMA, Outcome, ValidationReport
+from clients.validation.record import SCHEMA, Outcome, ValidationReport, Words
+from clients.validation.stability import compare
 from federation import boosting
 from privacy.errors import CohortTooSmall, ConfigInvalid, MessageInvalid
 
@@ -215,6 +216,20 @@ def test_bad_calibration_and_drift_need_attention() -> None:
         assert outcome(report, key) is Outcome.ATTENTION, key
     levels = {shift.name: shift.level for shift in report.stability[0].fields}
     assert levels == {"income": "shift", "debt": "stable"}
+
+
+def test_a_later_period_is_compared_with_the_sample() -> None:
+    early, late = Words(en="2024", zh="2024 年"), Words(en="2025", zh="2025 年")
+    counts = (np.array([300, 200, 20, 40, 100]), np.array([60, 200, 90, 10, 300]))
+    found = compare(early, late, "ABCDE", counts, {"income": (np.array([5, 95]), np.array([50, 50]))}, K_MIN)
+    assert found.bins == ("A", "B", "C–D", "E")
+    assert found.score.expected == (0.4545, 0.303, 0.0909, 0.1515)
+    assert (found.score.level, found.fields[0].level) == ("shift", "shift")
+    report = build(make_evidence(periods=(found,)))
+    assert report.stability[-1] == found
+    assert len(report.limits) == len(build(make_evidence()).limits) - 1
+    with pytest.raises(CohortTooSmall):
+        compare(early, late, "ABCDE", (counts[0], counts[1] // 50), {}, K_MIN)
 
 
 def test_reasons_of_nearly_everybody_are_hidden_as_well() -> None:
