@@ -180,7 +180,7 @@ def correlation_of(covariances: Sequence[Sequence[int]]) -> Floats:
     spread = np.sqrt(np.array([float(row[place]) for place, row in enumerate(covariances)]))
     scale = np.where(spread > 0, spread, 1.0)
     floats = np.array(covariances, dtype=np.float64).reshape(len(spread), len(spread))
-    correlation = floats / scale / scale[:, None]
+    correlation: Floats = floats / np.outer(scale, scale)
     np.fill_diagonal(correlation, 1.0)
     return correlation
 

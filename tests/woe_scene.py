@@ -5,11 +5,13 @@ from typing import Union
 import msgspec
 import numpy as np
 
-from federation import wire, woe_binning
+from federation import collinearity, wire, woe_binning
 from federation.roles import Parties, Rehearsal, View
 from federation.woe import FieldOptions, WoeOptions
 
-_DECODER = msgspec.msgpack.Decoder(Union[woe_binning.MESSAGES], dec_hook=wire._decode_array)  # noqa: UP007
+_DECODER = msgspec.msgpack.Decoder(
+    Union[(*woe_binning.MESSAGES, *collinearity.MESSAGES)], dec_hook=wire._decode_array
+)
 OPTIONS = WoeOptions(
     pre_bins=10, max_bins=5, k_min=15, min_bin_share=0.05,
     fields={"shop_2": FieldOptions("auto", (-99.0, -98.0)), "carrier_0": FieldOptions("ascending")},
@@ -77,3 +79,17 @@ class World:
     def bin_together(self, secret, options=OPTIONS):
         rehearsal = Rehearsal(self.binning_roles(secret, options), over_the_wire)
         return rehearsal.run(), rehearsal.transcript
+
+    def selection_roles(self, secret, bins, options):
+        """bins: the results of `bin_together`."""
+        first, *others = self.parties.all
+        return {
+            first: collinearity.LabelHolder(
+                self.parties, self.view(first), bins[first], self.train, options,
+                decryptor=secret, public_key=secret.public,
+            ),
+            **{
+                name: collinearity.FeatureHolder(self.parties, self.view(name), bins[name], options, 512)
+                for name in others
+            },
+        }  # fmt: skip
