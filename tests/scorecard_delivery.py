@@ -3,6 +3,7 @@
 from collections import deque
 
 import msgspec
+import pytest
 from scorecard_scene import over_the_wire
 
 
@@ -39,3 +40,9 @@ def run_in_order(roles, choose):
         message = channels[sender, recipient].popleft()
         send(recipient, roles[recipient].receive(sender, message))
     return {name: role.result for name, role in roles.items()}
+
+
+def refused(error, role, sender, message, key=None):
+    with pytest.raises(error) as caught:
+        role.receive(sender, message)
+    assert key in {None, caught.value.key}

@@ -291,10 +291,11 @@ class Replay:
                 continue
             if isinstance(message, OpenedGradient):
                 break
+            received = over_the_wire(message)
             if isinstance(message, MaskSums):  # made for other masks
                 count = len(message.ciphertexts) // own.ciphertext_bytes
-                message = MaskSums(ciphertexts=own.dump(own.encrypt([0] * count)))
-            self.sent += [out.message for out in role.receive(sender, over_the_wire(message))]
+                received = MaskSums(ciphertexts=own.dump(own.encrypt([0] * count)))
+            self.sent += [out.message for out in role.receive(sender, received)]
 
     def read(self, kind):
         key = keys()["bank"]
