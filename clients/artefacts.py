@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -20,6 +21,10 @@ class Artefacts:
     def __init__(self) -> None:
         self.n_segments = 0
         self.model: Any = None
+        self.bins: Any = None
+        """This party's part of the bins of a scorecard."""
+        self.scorecard: Any = None
+        """This party's part of the scorecard itself."""
         self.training: tuple[Any, Integers] | None = None
         """The role that trains, and `places` when it began: what goes on when rows leave meanwhile."""
         self.match(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.uint8))
@@ -30,6 +35,7 @@ class Artefacts:
         self._stays = np.ones(len(rows), dtype=bool)
         self._segments: Integers | None = None
         self._in_training = np.zeros(len(rows), dtype=bool)
+        self._columns: dict[str, pd.Series[Any]] = {}
 
     @property
     def rows(self) -> Integers:
@@ -57,6 +63,17 @@ class Artefacts:
     def segments(self, found: Integers) -> None:
         self._segments = np.full(len(self._rows), -1, dtype=np.int64)
         self._segments[self._stays] = found
+
+    @property
+    def columns(self) -> dict[str, pd.Series[Any]]:
+        """Results per aligned row, by name: what this party's own people get."""
+        return {name: column[self._stays].reset_index(drop=True) for name, column in self._columns.items()}
+
+    def put_columns(self, found: pd.DataFrame) -> None:
+        """Keep results, one row per aligned row."""
+        found.index = pd.Index(self.places)
+        whole = found.reindex(np.arange(len(self._rows)))
+        self._columns |= {str(name): whole[name] for name in whole.columns}
 
     @property
     def train_rows(self) -> Integers:

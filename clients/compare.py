@@ -6,6 +6,7 @@ rows, same bins and same held-out rows. In a real federation nobody can run this
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
+from clients.compare_scorecard import compare_scorecard
 from clients.context import StageContext
 from clients.gate.gate import Gate
 from clients.home import NodeHome
@@ -24,8 +26,9 @@ from federation import metrics
 from federation.binning import Binning
 from federation.clusters import standardize
 from federation.jobs import Job, decode_job
+from federation.points_models import FeatureHolderScorecard, LabelHolderScorecard
 from federation.scoring import FeatureHolderModel, LabelHolderModel
-from federation.trees import BoostingOptions, fit_trees
+from federation.trees import BoostingOptions, Draws, Growth, fit_trees
 from privacy.errors import ConfigInvalid
 
 COMPARING: Final = "compare"
@@ -53,11 +56,20 @@ class PooledParty:
             raise ConfigInvalid("session_record_missing", name=name, folder=self.home.folder)
         return data
 
+    @cached_property
+    def model(self) -> LabelHolderModel | FeatureHolderModel:
+        """This party's part of the trees."""
+        kind = LabelHolderModel if self.context.is_label_holder else FeatureHolderModel
+        return kind.from_bytes(self.record("risk_model"))
+
     def codes(self) -> np.ndarray[Any, Any]:
         """Bin codes of the risk fields, by the bins that the job's model used."""
-        kind = LabelHolderModel if self.context.is_label_holder else FeatureHolderModel
-        binning: Binning = kind.from_bytes(self.record("risk_model")).binning
-        return binning.transform(self.context.aligned(self.context.plan.risk_fields).values)
+        return self.model.binning.transform(self.context.aligned(self.context.plan.risk_fields).values)
+
+    def scorecard(self) -> LabelHolderScorecard | FeatureHolderScorecard:
+        """This party's part of the scorecard."""
+        kind = LabelHolderScorecard if self.context.is_label_holder else FeatureHolderScorecard
+        return kind.from_bytes(self.record("scorecard_model"))
 
     def standardized(self) -> np.ndarray[Any, Any]:
         """The segment fields as the job clustered them."""
@@ -74,6 +86,12 @@ def compare(folders: list[Path], session: str) -> dict[str, Any]:
         result["segments"] = _compare_segments(job, parties)
     if job.risk is not None:
         result["risk"] = _compare_risk(job, parties)
+    if job.scorecard is not None:
+        result["scorecard"] = compare_scorecard(
+            [(party.context, party.scorecard()) for party in parties],
+            np.frombuffer(parties[0].record("train_rows"), dtype=np.int64),
+            np.frombuffer(parties[0].record("points"), dtype=np.int32),
+        )
     return result
 
 
@@ -102,17 +120,40 @@ def _centroids(party: PooledParty, n_clusters: int) -> np.ndarray[Any, Any]:
     return np.frombuffer(kept["centroids"], dtype=np.float64).reshape(n_clusters, -1)
 
 
-def histogram_boosting(options: BoostingOptions) -> HistGradientBoostingClassifier:
-    """scikit-learn's model with our parameters, to be fitted on bin codes."""
+def histogram_boosting(
+    options: BoostingOptions, levels: frozenset[int] = frozenset()
+) -> HistGradientBoostingClassifier:
+    """scikit-learn's model with our parameters, to be fitted on bin codes.
+
+    levels: features whose codes have no order. It knows no GOSS, and draws validation rows of its own.
+    """
+    weight = options.class_weight
     return HistGradientBoostingClassifier(
         max_iter=options.trees,
         max_depth=options.depth,
-        max_leaf_nodes=None,
+        max_leaf_nodes=options.max_leaves if options.growth is Growth.LEAF else None,
         learning_rate=options.learning_rate,
         l2_regularization=options.l2,
         min_samples_leaf=options.min_child_rows,
         max_bins=255,
-        early_stopping=False,
+        early_stopping=options.patience > 0,
+        n_iter_no_change=max(options.patience, 1),
+        validation_fraction=options.validation_share,
+        random_state=0,
+        categorical_features=sorted(levels) or None,
+        class_weight={"none": None, "balanced": "balanced"}[weight]
+        if isinstance(weight, str)
+        else {0: 1.0, 1: weight},
+    )
+
+
+def _pooled_levels(binnings: list[Binning]) -> frozenset[int]:
+    """Which columns of the pooled codes hold levels."""
+    starts = np.cumsum([0, *(len(binning.fields) for binning in binnings)]).tolist()
+    return frozenset(
+        start + feature
+        for start, binning in zip(starts, binnings, strict=False)
+        for feature in binning.level_features
     )
 
 
@@ -128,9 +169,18 @@ def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     test = np.setdiff1d(np.arange(len(label)), train)
     codes = np.hstack([party.codes() for party in parties])
     n_local = len(holder.context.plan.risk_fields)
-    pooled = fit_trees(codes[train], label[train], options, n_local=n_local).predict_proba(codes)
+    seed = holder.model.seed if isinstance(holder.model, LabelHolderModel) else 0
+    levels = _pooled_levels([party.model.binning for party in parties])
+    pooled = fit_trees(
+        codes[train],
+        label[train],
+        options,
+        n_local=n_local,
+        draws=Draws(seed, holder.context.file_rows(train)),
+        levels=levels,
+    ).predict_proba(codes)
     federated = np.frombuffer(holder.record("scores"), dtype=np.float64)
-    oracle = histogram_boosting(options).fit(codes[train], label[train])
+    oracle = histogram_boosting(options, levels).fit(codes[train], label[train])
     sklearn_scores = oracle.predict_proba(codes[test])[:, 1]
     # Rounded as the job's own release is, so that the figures can be read side by side.
     decimals = quality_decimals(label[test], job.security.k_min)

@@ -94,7 +94,7 @@ class StageContext:
     @cached_property
     def table(self) -> CustomerTable:
         """The eligible rows, loaded once: only the fields the job names, the label only for its holder."""
-        with_label = self.is_label_holder and self.job.risk is not None
+        with_label = self.is_label_holder and self.job.needs_label
         spec = self.home.settings.table
         if with_label and spec.label_column is None:
             raise ConfigInvalid("label_not_registered", file=spec.path)
@@ -159,7 +159,10 @@ class StageContext:
 
     @cached_property
     def key(self) -> SecretKey:
-        """The job's Paillier key, made at the label holder when it is first needed; it stays in this vault."""
+        """This party's Paillier key for the job, made when it is first needed; it stays in this vault.
+
+        The label holder's is the job's own; of the partners only a scorecard's last one has one.
+        """
         bits = self.job.security.key_bits
         key = SecretKey.generate(bits, alpha=self.job.alpha_keys, testing_only=bits < MINIMUM_KEY_BITS)
         self.keep(PAILLIER_RECORD, key.to_bytes())
@@ -197,6 +200,11 @@ class StageContext:
         """The named fields of the matched rows, in aligned order."""
         view = self.table.view(self.admitted(fields))
         return View(view.fields, view.values[self.kept.rows])
+
+    def file_rows(self, places: Integers) -> Integers:
+        """The places in this party's file of some aligned rows: they stay the same when a job is run again."""
+        rows: Integers = self.table.rows[self.kept.rows][places]
+        return rows
 
     def aligned_label(self) -> Labels:
         """The label of the matched rows. Raises `ConfigInvalid` when none is registered."""

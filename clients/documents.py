@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from clients.gate.policy import active_policy, catalog_of
 from clients.home import NodeHome
-from federation import align, audit_messages, boosting, insight, kmeans, scoring, session
+from federation.disclosed import protocols_of
 from federation.files import replace_file
-from federation.jobs import METHOD_OF_STAGE, MatchPlan, PartyRole, Stage
+from federation.jobs import METHOD_OF_STAGE, MatchPlan, PartyRole
 from federation.messages import COORDINATOR
-from federation.roles import Disclosures
 from privacy.documents import Document, Flow, Material, is_untouched
 from privacy.errors import ConfigInvalid
 from privacy.parameters import Profile
-
-_PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
-    Stage.MATCH: (
-        align.disclosures_of(MatchPlan()),
-        session.GATE_DISCLOSES,
-        audit_messages.DISCLOSES,
-        session.MATCH_RELEASES,
-    ),
-    Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
-    Stage.RISK: (boosting.DISCLOSES,),
-    Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
-}
 
 
 class Written(StrEnum):
@@ -57,8 +43,8 @@ def material_of(home: NodeHome, profile: Profile) -> Material:
 
 def flows() -> Iterator[Flow]:
     """What each role learns, as the protocols declare it; matching in its default mode."""
-    for stage, protocols in _PROTOCOLS.items():
-        for protocol in protocols:
+    for stage in METHOD_OF_STAGE:
+        for protocol in protocols_of(stage, MatchPlan()):
             learned = {
                 PartyRole.LABEL_HOLDER.value: protocol.label_holder,
                 PartyRole.FEATURE_HOLDER.value: protocol.feature_holder,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import tomli_w
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Meta
 
 from clients.consents.store import ConsentStore
 from clients.tables import TableSpec
@@ -34,6 +35,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in the home). allow_testing_profile: accept jobs with breakable test keys. approved_code: digests of code that
     this node's owner approved besides the installed one. accept_distance_disclosure: take part in segmentation as
     a partner, which lets the label holder reconstruct this node's segment fields up to a rotation.
+    scores_per_day: how often this node answers for one person with one scorecard in a day, as a partner.
     n_jobs: cores that a job may use (0: all); parallel_backend: joblib's name for where long work on
     others' ciphertexts runs, "loky" for this machine's processes, or what a cluster of this party registers ("dask",
     "ray"); secrets and identifiers stay on this machine.
@@ -46,6 +48,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approved_code: tuple[str, ...] = ()
     accept_distance_disclosure: bool = False
     n_jobs: int = 0
+    scores_per_day: Annotated[int, Meta(ge=0)] = 10
     parallel_backend: str = DEFAULT_BACKEND
 
 

@@ -9,8 +9,10 @@ from sklearn.model_selection import train_test_split
 
 from clients.artefacts import Integers
 from federation.clusters import KMeansOptions
-from federation.jobs import Job, RiskPlan
+from federation.jobs import Job, RiskPlan, ScorecardPlan
+from federation.scorecard_fit import ScorecardOptions
 from federation.trees import BoostingOptions
+from federation.woe_options import WoeOptions
 from privacy.errors import ConfigInvalid
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -36,6 +38,13 @@ def boosting_options(job: Job) -> BoostingOptions:
         k_min=k_min,
         first_tree_local=plan.first_tree_local,
         scale_bits=job.security.gradient_scale_bits,
+        patience=plan.patience,
+        validation_share=plan.validation_share,
+        class_weight=plan.class_weight,
+        goss_top=plan.goss_top,
+        goss_other=plan.goss_other,
+        growth=plan.growth,
+        max_leaves=plan.max_leaves,
     )
 
 
@@ -53,7 +62,33 @@ def kmeans_options(job: Job) -> KMeansOptions:
     )
 
 
-def split_rows(plan: RiskPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
+def scorecard_plan(job: Job) -> ScorecardPlan:
+    """The job's scorecard plan. Raises `ConfigInvalid` when it has none."""
+    if job.scorecard is None:
+        raise ConfigInvalid("job_invalid", job=job.name, problem="scorecard")
+    return job.scorecard
+
+
+def woe_options(job: Job) -> WoeOptions:
+    """The job's parameters for bins; counts under k_min rows never leave a partner."""
+    plan = scorecard_plan(job)
+    return WoeOptions(
+        pre_bins=plan.pre_bins,
+        max_bins=plan.max_bins,
+        min_bin_share=plan.min_bin_share,
+        k_min=job.security.k_min,
+        trend=plan.trend,
+        special=plan.special,
+    )
+
+
+def scorecard_options(job: Job) -> ScorecardOptions:
+    """The job's parameters for the fit."""
+    plan = scorecard_plan(job)
+    return ScorecardOptions(degree=plan.degree, passes=plan.passes, batches=plan.batches, l2=plan.l2)
+
+
+def split_rows(plan: RiskPlan | ScorecardPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
     """(training, held-out) rows as increasing aligned positions, stratified by label.
 
     The split follows the label holder's own row order, so that it does not change with the matching key.

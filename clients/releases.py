@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from clients.artefacts import Integers
 from clients.context import StageContext
 from clients.gate.retention import RESULTS
 from clients.gate.rows import steps_of
@@ -20,7 +21,7 @@ from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
 from federation.roles import View
 from federation.session import MatchRelease, RiskRelease
-from federation.trees import fit_trees
+from federation.trees import Draws, fit_trees
 from privacy.consent import STEP_REASONS
 from privacy.errors import CohortTooSmall
 from privacy.small_cells import hidden_cells, hidden_totals
@@ -74,17 +75,22 @@ def profile(context: StageContext, found: Clustering) -> SegmentProfile:
 def scores_alone(context: StageContext) -> Floats:
     """The baseline: the same trees on the label holder's own fields, without partners; one score per matched row."""
     label, train = context.aligned_label(), context.kept.train_rows
-    codes = context.kept.model.binning.transform(context.aligned(context.plan.risk_fields).values)
-    baseline = fit_trees(codes[train], label[train], boosting_options(context.job))
+    model = context.kept.model
+    codes = model.binning.transform(context.aligned(context.plan.risk_fields).values)
+    baseline = fit_trees(
+        codes[train],
+        label[train],
+        boosting_options(context.job),
+        draws=Draws(model.seed, context.file_rows(train)),
+        levels=model.binning.level_features,
+    )
     return baseline.predict_proba(codes)
 
 
 def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRelease:
     """Quality on the held-out rows. Raises `CohortTooSmall` when these are fewer than k_min."""
     label, train = context.aligned_label(), context.kept.train_rows
-    test = np.setdiff1d(np.arange(len(label)), train)
-    if len(test) < context.k_min:
-        raise CohortTooSmall("test_rows_small", k_min=context.k_min)
+    test = held_out_rows(context)
     decimals = quality_decimals(label[test], context.k_min)
     return RiskRelease(
         train_rows=len(train),
@@ -96,6 +102,21 @@ def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRe
         importance=_importance(context),
         default_rate=_default_rate(context),
     )
+
+
+def held_out_rows(context: StageContext) -> Integers:
+    """Aligned places of the rows that do not train. Raises `CohortTooSmall` when these are fewer than k_min."""
+    test = np.setdiff1d(np.arange(len(context.kept.rows)), context.kept.train_rows)
+    if len(test) < context.k_min:
+        raise CohortTooSmall("test_rows_small", k_min=context.k_min)
+    return test
+
+
+def score_columns(context: StageContext, scores: Floats, alone: Floats) -> pd.DataFrame:
+    """The trees' scores, one per matched row, and which rows were held out."""
+    held_out = np.ones(len(scores), dtype=bool)
+    held_out[context.kept.train_rows] = False
+    return pd.DataFrame({"held_out": held_out, "score": scores, "score_alone": alone})
 
 
 def quality_decimals(label: Labels, k_min: int) -> int:
@@ -132,17 +153,15 @@ def _default_rate(context: StageContext) -> tuple[float | None, ...]:
     )
 
 
-def write_customers(context: StageContext, scores: Floats | None = None, alone: Floats | None = None) -> None:
+def write_customers(context: StageContext) -> None:
     """`results/<job>-<session>/customers.csv` in this party's home: its own customers, their segments and scores."""
     kept, table = context.kept, context.table
     identifiers = np.strings.decode(table.own_identifiers[kept.rows], "utf-8")
     result = pd.DataFrame({"identifier": identifiers, "row": table.rows[kept.rows]})
     if kept.segments is not None:
         result["segment"] = kept.segments
-    if scores is not None and alone is not None:
-        held_out = np.ones(len(result), dtype=bool)
-        held_out[kept.train_rows] = False
-        result["held_out"], result["score"], result["score_alone"] = held_out, scores, alone
+    for name, column in kept.columns.items():
+        result[name] = column
     # First: until when it may stay (`clients.gate.retention`).
     days = context.gate.terms.retention_days
     context.home.vault.put(RESULTS + context.results.name, b"", days=days)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
 
 from clients.context import StageContext
 from clients.plans import boosting_options, kmeans_options, risk_plan, split_rows
-from clients.releases import match_release, profile, risk_release, scores_alone, write_customers
+from clients.releases import (
+    match_release,
+    profile,
+    risk_release,
+    score_columns,
+    scores_alone,
+    write_customers,
+)
+from clients.scorecard_stages import BinsStage, PointsStage, ScorecardStage
 from federation import align, align_oprf, boosting, kmeans, scoring
 from federation.clusters import standardize
 from federation.jobs import MatchMode, Method, Stage, encode_job
@@ -144,6 +153,7 @@ class RiskStage:
         job, options = context.job, boosting_options(context.job)
         view = context.aligned(context.plan.risk_fields)
         stopped, places = context.kept.training or (None, context.kept.places)
+        categorical, store = context.home.settings.table.categorical_fields, context.shelf(Stage.RISK)
         if context.is_label_holder:
             label = context.aligned_label()
             before = None
@@ -160,6 +170,9 @@ class RiskStage:
                 decryptor=context.decryptor.expect(options.trees - options.first_tree_local),
                 public_key=context.key.public,
                 before=before,
+                categorical=categorical,
+                row_keys=context.file_rows(context.kept.train_rows),
+                store=store,
             )
         else:
             self.role = boosting.FeatureHolder(
@@ -171,6 +184,8 @@ class RiskStage:
                 workers=context.workers,
                 zeros=context.zeros,
                 before=stopped if isinstance(stopped, boosting.FeatureHolder) else None,
+                categorical=categorical,
+                store=store,
             )
         context.kept.training = self.role, context.kept.places
 
@@ -204,20 +219,23 @@ class ScoreStage:
         alone = scores_alone(context)
         context.keep("scores", scores.tobytes())
         context.keep("train_rows", context.kept.train_rows.tobytes())  # rows may have left since the training
-        write_customers(context, scores, alone)
+        context.kept.put_columns(score_columns(context, scores, alone))
+        write_customers(context)
         return [risk_release(context, scores, alone)]
 
 
 def build_stage(stage: Stage, context: StageContext) -> PartyStage:
     """This party's part of a stage."""
-    match stage:
-        case Stage.MATCH:
-            return MatchStage(context)
-        case Stage.SEGMENTS:
-            return SegmentsStage(context)
-        case Stage.RISK:
-            return RiskStage(context)
-        case Stage.SCORE:
-            return ScoreStage(context)
-        case Stage.WITNESS:
-            return WitnessStage(context)
+    return _STAGES[stage](context)
+
+
+_STAGES: Final[dict[Stage, Callable[[StageContext], PartyStage]]] = {
+    Stage.MATCH: MatchStage,
+    Stage.SEGMENTS: SegmentsStage,
+    Stage.BINS: BinsStage,
+    Stage.SCORECARD: ScorecardStage,
+    Stage.POINTS: PointsStage,
+    Stage.RISK: RiskStage,
+    Stage.SCORE: ScoreStage,
+    Stage.WITNESS: WitnessStage,
+}

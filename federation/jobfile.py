@@ -20,6 +20,8 @@ from federation.jobs import (
     PartyPlan,
     PartyRole,
     RiskPlan,
+    ScorecardPlan,
+    ScoringPlan,
     SegmentsPlan,
     check_job,
 )
@@ -51,6 +53,8 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     match: MatchPlan = MatchPlan()
     segments: SegmentsPlan | None = None
     risk: RiskPlan | None = None
+    scorecard: ScorecardPlan | None = None
+    scoring: ScoringPlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -74,6 +78,8 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             match=self.match,
             segments=self.segments,
             risk=self.risk,
+            scorecard=self.scorecard,
+            scoring=self.scoring,
             deadlines=self.deadlines,
         )
         check_job(job)

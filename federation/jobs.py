@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from federation.boosting_options import Growth
 from federation.messages import COORDINATOR
 from federation.roles import Parties
 from federation.set_algebra import LONGEST_EXPRESSION, Expression, everybody, parse
@@ -33,6 +34,9 @@ class Stage(StrEnum):
 
     MATCH = "match"
     SEGMENTS = "segments"
+    BINS = "bins"
+    SCORECARD = "scorecard"
+    POINTS = "points"
     RISK = "risk"
     SCORE = "score"
     WITNESS = "witness"
@@ -44,6 +48,7 @@ class Method(StrEnum):
 
     MATCHING = "matching"
     KMEANS = "kmeans"
+    SCORECARD = "scorecard"
     SECUREBOOST = "secureboost"
     SCORING = "scoring"
 
@@ -51,6 +56,9 @@ class Method(StrEnum):
 METHOD_OF_STAGE: Final = {
     Stage.MATCH: Method.MATCHING,
     Stage.SEGMENTS: Method.KMEANS,
+    Stage.BINS: Method.SCORECARD,
+    Stage.SCORECARD: Method.SCORECARD,
+    Stage.POINTS: Method.SCORING,
     Stage.RISK: Method.SECUREBOOST,
     Stage.SCORE: Method.SCORING,
 }
@@ -114,7 +122,10 @@ class SegmentsPlan(_Closed, frozen=True):
 
 
 class RiskPlan(_Closed, frozen=True):
-    """Vertical gradient boosting (SecureBoost) on the label holder's 0/1 label."""
+    """Vertical gradient boosting (SecureBoost) on the label holder's 0/1 label.
+
+    patience and all below: as `federation.boosting_options.BoostingOptions` explains them.
+    """
 
     trees: Annotated[int, Meta(ge=1, le=1000)] = 20
     depth: Annotated[int, Meta(ge=1, le=10)] = 4
@@ -123,8 +134,55 @@ class RiskPlan(_Closed, frozen=True):
     l2: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     min_child_rows: Annotated[int, Meta(ge=1)] | None = None
     first_tree_local: bool = True
+    patience: Annotated[int, Meta(ge=0, le=1000)] = 0
+    validation_share: Annotated[float, Meta(ge=0.01, le=0.5)] = 0.1
+    class_weight: Literal["none", "balanced"] | Annotated[float, Meta(ge=1e-4, le=1e4)] = "none"
+    goss_top: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    goss_other: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    growth: Growth = Growth.LEVEL
+    max_leaves: Annotated[int, Meta(ge=2, le=1024)] = 31
     test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     seed: Seed = 42
+
+
+class ScorecardPlan(_Closed, frozen=True):
+    """Vertical scorecard: bins with weights of evidence, logistic regression, points.
+
+    special: values that mean something else than their size, each a bin of its own. min_iv, max_correlation, max_vif:
+    which fields stay (`federation.collinearity`). degree, passes, batches, l2: of the fit (`federation.scorecard_fit`).
+    base, pdo, odds: of the points; step: a party's points of a row are shown in multiples of it.
+    """
+
+    pre_bins: Annotated[int, Meta(ge=2, le=100)] = 20
+    max_bins: Annotated[int, Meta(ge=2, le=50)] = 8
+    min_bin_share: Annotated[float, Meta(ge=0, le=0.5)] = 0.05
+    trend: Literal["auto", "ascending", "descending", "none"] = "auto"
+    special: Annotated[tuple[float, ...], Meta(max_length=16)] = ()
+    min_iv: Annotated[float, Meta(ge=0, le=10)] = 0.02
+    max_correlation: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    max_vif: Annotated[float, Meta(ge=1, le=1e6)] = 10.0
+    degree: Literal[3, 5] = 5
+    passes: Annotated[int, Meta(ge=1, le=50)] = 3
+    batches: Annotated[int, Meta(ge=1, le=250)] = 5
+    l2: Annotated[float, Meta(ge=1e-6, le=1e6)] = 1.0
+    base: Annotated[float, Meta(ge=0, le=10_000)] = 600.0
+    pdo: Annotated[float, Meta(ge=1, le=1000)] = 20.0
+    odds: Annotated[float, Meta(ge=0.01, le=100_000)] = 50.0
+    step: Annotated[int, Meta(ge=1, le=50)] = 1
+    test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
+    seed: Seed = 42
+
+
+class ScoringPlan(_Closed, frozen=True):
+    """Scoring a batch with a model that an earlier job of the same purpose trained.
+
+    model: its number, 32 hexadecimal digits, as that job's result names it. reasons: how many fields each party names
+    per person, under the names it has published.
+    """
+
+    model: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    kind: Literal["scorecard", "boosting"] = "scorecard"
+    reasons: Annotated[int, Meta(ge=0, le=4)] = 3
 
 
 class Deadlines(_Closed, frozen=True):
@@ -157,6 +215,8 @@ class Job(_Closed, frozen=True):
     match: MatchPlan = MatchPlan()
     segments: SegmentsPlan | None = None
     risk: RiskPlan | None = None
+    scorecard: ScorecardPlan | None = None
+    scoring: ScoringPlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -167,7 +227,7 @@ class Job(_Closed, frozen=True):
     @property
     def methods(self) -> tuple[str, ...]:
         """The kinds of processing of its stages, in order."""
-        return tuple(METHOD_OF_STAGE[stage].value for stage in self.stages)
+        return tuple(dict.fromkeys(METHOD_OF_STAGE[stage].value for stage in self.stages))
 
     @property
     def security(self) -> Profile:
@@ -193,9 +253,18 @@ class Job(_Closed, frozen=True):
         wanted = [Stage.MATCH]
         if self.segments:
             wanted.append(Stage.SEGMENTS)
+        if self.scorecard:
+            wanted += [Stage.BINS, Stage.SCORECARD, Stage.POINTS]
         if self.risk:
             wanted += [Stage.RISK, Stage.SCORE]
+        if self.scoring:
+            wanted.append(Stage.POINTS if self.scoring.kind == "scorecard" else Stage.SCORE)
         return tuple(wanted)
+
+    @property
+    def needs_label(self) -> bool:
+        """Whether the label holder reads its label."""
+        return self.risk is not None or self.scorecard is not None
 
     def plan_of(self, party: str) -> PartyPlan:
         """One party's plan. Raises `ConfigInvalid` when it takes no part."""
@@ -242,16 +311,37 @@ def check_job(job: Job) -> None:
         problem = "parties: exactly one label_holder"
     elif job.segments and not any(party.segment_fields for party in job.parties):
         problem = "segments: no party lists segment_fields"
-    elif job.risk and not job.plan_of(job.roles.label_holder).risk_fields:
+    elif (job.needs_label or job.scoring) and not job.plan_of(job.roles.label_holder).risk_fields:
         problem = "risk: the label holder lists no risk_fields"
+    elif job.scorecard and not all(party.risk_fields for party in job.parties):
+        problem = "scorecard: every party lists risk_fields"
+    elif job.scoring and (job.needs_label or job.segments):
+        problem = "scoring: a job that scores with an earlier model trains nothing"
+    elif job.risk and job.scorecard and _split_of(job.risk) != _split_of(job.scorecard):
+        problem = "risk, scorecard: test_share and seed must be the same"
     if problem:
         raise ConfigInvalid("job_invalid", job=job.name, problem=problem)
     _check_match(job)
+    _check_risk(job)
+
+
+def _check_risk(job: Job) -> None:
+    plan = job.risk
+    if plan is None:
+        return
+    is_half = (plan.goss_top > 0) != (plan.goss_other > 0)
+    if is_half or plan.goss_top + plan.goss_other >= 1:
+        problem = "risk: goss_top and goss_other are both 0, or both above 0 and together below 1"
+        raise ConfigInvalid("job_invalid", job=job.name, problem=problem)
+
+
+def _split_of(plan: RiskPlan | ScorecardPlan) -> tuple[float, int]:
+    return plan.test_share, plan.seed
 
 
 def _check_match(job: Job) -> None:
     plan, _ = job.match, job.members
-    if (plan.size_only or plan.members) and (job.segments or job.risk):
+    if (plan.size_only or plan.members) and len(job.stages) > 1:
         raise ConfigInvalid("match_without_rows", job=job.name)
     if plan.mode is MatchMode.OPRF and (
         len(job.parties) > _MINIMUM_PARTIES or plan.size_only or plan.members

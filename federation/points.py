@@ -132,7 +132,7 @@ class LabelHolder:
         self._model, self._reasons = model, min(max(reasons, 0), MOST_REASONS)
         codes = model.binning.transform(view.values[self._rows])
         self._own = model.scale.rounded(model.constant + sum_of(model.table, codes))
-        self._own_reasons = most_deducted(deductions(model.table, codes), self._reasons)
+        self._own_reasons = most_deducted(deductions(model.table, codes), MOST_REASONS)
         self._starts = list(range(0, max(len(self._rows), 1), BATCH_ROWS))
         self.progress = Progress(
             total=len(self._starts) * len(parties.feature_holders), step="points.batches"

@@ -180,6 +180,24 @@ class RiskRelease(Message, frozen=True, tag="session.risk_release/1"):
     default_rate: tuple[float | None, ...]
 
 
+class ScorecardRelease(Message, frozen=True, tag="session.scorecard_release/1"):
+    """Label holder -> coordinator, for the report: quality of the scorecard on held-out rows.
+
+    importance: (party, field or "" for a partner's total, share of the kept fields' information value).
+    fields: per party, how many fields stayed; model: its number, by which later jobs score with it.
+    """
+
+    model: str
+    train_rows: int
+    test_rows: int
+    auc_alone: float
+    ks_alone: float
+    auc_joint: float
+    ks_joint: float
+    importance: tuple[tuple[str, str, float], ...]
+    fields: dict[str, int]
+
+
 MESSAGES: Final = (
     Ready,
     Attestation,
@@ -194,6 +212,7 @@ MESSAGES: Final = (
     MatchRelease,
     ClusterRelease,
     RiskRelease,
+    ScorecardRelease,
 )
 
 _GATE: Final = (
@@ -217,4 +236,7 @@ SEGMENT_RELEASES: Final = Disclosures(
 )
 RISK_RELEASES: Final = Disclosures(
     "session", coordinator=(Disclosure("risk_release", ("session.risk_release/1",)),)
+)
+SCORECARD_RELEASES: Final = Disclosures(
+    "session", coordinator=(Disclosure("scorecard_release", ("session.scorecard_release/1",)),)
 )

@@ -23,6 +23,7 @@ from federation import (
     scorecard,
     scoring,
     session,
+    woe_binning,
 )
 from federation.messages import ARRAY_TYPES, Message
 from privacy.errors import MessageInvalid
@@ -38,6 +39,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *scoring.MESSAGES,
     *scorecard.MESSAGES,
     *points.MESSAGES,
+    *woe_binning.MESSAGES,
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""

@@ -51,7 +51,13 @@ from server.stages import coordinator_role
 
 WATCH_SECONDS: Final = 1.0
 """How often the driver looks at the parties' signs of life while it waits."""
-RELEASES: Final = (control.MatchRelease, control.ClusterRelease, control.RiskRelease, SegmentProfile)
+RELEASES: Final = (
+    control.MatchRelease,
+    control.ClusterRelease,
+    control.RiskRelease,
+    control.ScorecardRelease,
+    SegmentProfile,
+)
 
 
 def _added(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

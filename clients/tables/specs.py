@@ -18,10 +18,19 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A record whose unknown keys are refused."""
 
 
+class PublishedTitle(_Closed, frozen=True):
+    """A name in plain language."""
+
+    zh: Annotated[str, Meta(min_length=1, max_length=120)]
+    en: Annotated[str, Meta(min_length=1, max_length=120)]
+
+
 class FieldSpec(_Closed, frozen=True):
     """One numeric column. A value outside [minimum, maximum] before the transform counts as missing.
 
     kind: its class in the field catalogue (docs/pipl.md), where the name alone does not tell.
+    published: what other parties may call the field when they tell a person why a score is low (PIPL 24); a field
+        without it is never given as a reason.
     """
 
     name: str
@@ -29,6 +38,7 @@ class FieldSpec(_Closed, frozen=True):
     transform: Literal["none", "log1p"] = "none"
     minimum: float | None = None
     maximum: float | None = None
+    published: PublishedTitle | None = None
 
 
 class ConsentSpec(_Closed, frozen=True):
@@ -67,6 +77,8 @@ class TableSpec(_Closed, frozen=True):
     id_format: "plain", or the unkeyed hash ("md5", "sha256", "sm3") in hexadecimal of which the identifier columns of
         the table and of its consent log consist, as a data supplier delivered them; see `privacy.digests`.
     extra_prefixes: phone prefixes that only sample data has, see `privacy.identifiers.check_of`.
+    categorical_fields: those of the fields whose numbers name something (a city, an occupation); trees then set single
+        ones apart (`federation.binning`).
     label_column: 0 or 1; read only for a job that asks for the label.
     consents: None where the holder's legal basis is not consent; then no row is excluded for want of it.
     age_column, birth_date_column: at most one. Rows below `minimum_age` are excluded, and so are rows whose
@@ -75,7 +87,7 @@ class TableSpec(_Closed, frozen=True):
     retain_until: the last day on which the file may be used (PIPL 19); the sweeper then removes it where
         `erase_when_expired`, and what was derived from it in any case. retain_until_column: the same by row.
 
-    Raises `ConfigInvalid` when a column plays two parts.
+    Raises `ConfigInvalid` when a column plays two parts, or `categorical_fields` names one that is not among `fields`.
     """
 
     path: str
@@ -83,6 +95,7 @@ class TableSpec(_Closed, frozen=True):
     id_kind: IdentifierKind
     id_format: IdFormat = IdFormat.PLAIN
     fields: tuple[FieldSpec, ...] = ()
+    categorical_fields: tuple[str, ...] = ()
     extra_prefixes: tuple[str, ...] = ()
     label_column: str | None = None
     consents: ConsentSpec | None = None
@@ -100,6 +113,9 @@ class TableSpec(_Closed, frozen=True):
         twice = sorted(name for name, uses in Counter(parts).items() if uses > 1)
         if twice:
             raise ConfigInvalid("table_column_twice", file=self.path, columns=", ".join(twice))
+        strangers = sorted(set(self.categorical_fields) - set(names))
+        if strangers:
+            raise ConfigInvalid("table_categorical_unknown", file=self.path, columns=", ".join(strangers))
         if self.age_column is not None and self.birth_date_column is not None:
             raise ConfigInvalid("table_age_twice", file=self.path)
         for field in self.fields:

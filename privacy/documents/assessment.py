@@ -33,8 +33,9 @@ from privacy.texts import text
 LEAKAGES: Final = {
     "matching": ("match_lists", "match_absent", "match_sizes"),
     "kmeans": ("segments_distance", "segments_rows"),
+    "scorecard": ("bins_counts", "bins_correlation", "fit_deviate"),
     "secureboost": ("risk_roots", "risk_nested", "risk_nodes"),
-    "scoring": ("score_sides",),
+    "scoring": ("score_points", "score_sides"),
     "": ("aggregates", "repetition", "traffic"),
 }
 """What is known to leak, by method, from docs/limitations.md; under "" what leaks in every job."""

@@ -15,19 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from federation import align, align_oprf, audit_messages, boosting, insight, kmeans, scoring, session
+from federation.disclosed import protocols_of
 from federation.insight import SegmentProfile
-from federation.jobs import Job, MatchMode, PartyRole, Stage
+from federation.jobs import Job, PartyRole
 from federation.messages import COORDINATOR
 from federation.roles import Disclosure, Disclosures
-from federation.session import ClusterRelease, MatchRelease, RiskRelease
+from federation.session import ClusterRelease, MatchRelease, RiskRelease, ScorecardRelease
 from privacy.consent import STEP_REASONS
-
-PROTOCOLS: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
-    Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
-    Stage.RISK: (boosting.DISCLOSES,),
-    Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
-}
 
 HIGHLIGHTS: Final = 3
 """At most so many fields are named as what stands out in a segment."""
@@ -69,6 +63,7 @@ def build_report(
         "match": _match(job, releases),
         "segments": _segments(job, releases, pooled.get("segments", {})) if job.segments else None,
         "risk": _risk(job, releases, pooled.get("risk", {})) if job.risk else None,
+        "scorecard": _scorecard(job, releases, pooled.get("scorecard", {})) if job.scorecard else None,
         "pooled_possible": compare is not None,
         "seconds": durations,
         "seconds_by_party": _by_stage(traffic, lambda counts: counts.get("seconds")),
@@ -105,6 +100,8 @@ def _job(job: Job) -> dict[str, Any]:
         ],
         "segments": msgspec.to_builtins(job.segments),
         "risk": risk,
+        "scorecard": msgspec.to_builtins(job.scorecard),
+        "scoring": msgspec.to_builtins(job.scoring),
     }
 
 
@@ -208,20 +205,27 @@ def _highlights(profiles: Mapping[str, Any], n_clusters: int) -> list[list[dict[
 
 def _risk(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:
     release = _release(releases, job.roles.label_holder, RiskRelease)
-    return {
-        "auc": {
-            "bank_only": release.get("auc_alone"),
-            "joint": release.get("auc_joint"),
-            "pooled": pooled.get("auc_pooled"),
-            "pooled_sklearn": pooled.get("auc_sklearn"),
-        },
-        "ks": {
-            "bank_only": release.get("ks_alone"),
-            "joint": release.get("ks_joint"),
-            "pooled": pooled.get("ks_pooled"),
-            "pooled_sklearn": pooled.get("ks_sklearn"),
-        },
-        "largest_score_difference": pooled.get("largest_score_difference"),
+    quality = _quality(release, pooled)
+    return quality | {"largest_score_difference": pooled.get("largest_score_difference")}
+
+
+def _scorecard(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:
+    release = _release(releases, job.roles.label_holder, ScorecardRelease)
+    return _quality(release, pooled) | {"model": release.get("model"), "fields": release.get("fields")}
+
+
+def _quality(release: Release, pooled: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model is worth on held-out rows, beside the label holder's own and, in a rehearsal, the pooled ones."""
+    measures = {
+        measure: {
+            "bank_only": release.get(f"{measure}_alone"),
+            "joint": release.get(f"{measure}_joint"),
+            "pooled": pooled.get(f"{measure}_pooled"),
+            "pooled_sklearn": pooled.get(f"{measure}_sklearn"),
+        }
+        for measure in ("auc", "ks")
+    }
+    return measures | {
         "train_rows": release.get("train_rows"),
         "test_rows": release.get("test_rows"),
         "importance": sorted(
@@ -320,18 +324,9 @@ def _declared(job: Job, role: str) -> list[tuple[str, Disclosure]]:
     return [
         (protocol.protocol, disclosure)
         for stage in job.stages
-        for protocol in _protocols(job, stage)
+        for protocol in protocols_of(stage, job.match)
         for disclosure in _for_role(protocol, role)
     ]
-
-
-def _protocols(job: Job, stage: Stage) -> tuple[Disclosures, ...]:
-    """What runs in a stage of this job; how customers are matched is the job's choice."""
-    if stage is not Stage.MATCH:
-        return PROTOCOLS[stage]
-    oprf = job.match.mode is MatchMode.OPRF
-    matching = align_oprf.DISCLOSES if oprf else align.disclosures_of(job.match)
-    return (matching, session.GATE_DISCLOSES, audit_messages.DISCLOSES, session.MATCH_RELEASES)
 
 
 def _released(releases: Releases) -> dict[str, int]:

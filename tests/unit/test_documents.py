@@ -21,7 +21,16 @@ from clients.home import NodeSettings
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
 from clients.tables.consents import read_consents
 from federation.jobfile import JobFile, PartyEntry, read_job_file
-from federation.jobs import Deadlines, Job, MatchPlan, PartyPlan, RiskPlan, SegmentsPlan
+from federation.jobs import (
+    Deadlines,
+    Job,
+    MatchPlan,
+    PartyPlan,
+    RiskPlan,
+    ScorecardPlan,
+    ScoringPlan,
+    SegmentsPlan,
+)
 from privacy.consent import PROVIDE, SENSITIVE, ConsentKind, Need
 from privacy.decision import Request, decide
 
@@ -46,6 +55,8 @@ RECORDS: dict[str, type[Any]] = {
     "MatchPlan": MatchPlan,
     "SegmentsPlan": SegmentsPlan,
     "RiskPlan": RiskPlan,
+    "ScorecardPlan": ScorecardPlan,
+    "ScoringPlan": ScoringPlan,
     "Deadlines": Deadlines,
     "TableSpec": TableSpec,
     "FieldSpec": FieldSpec,
@@ -148,7 +159,7 @@ def test_every_key_is_in_the_guide(name: str, record: str) -> None:
 
 
 @pytest.mark.parametrize("name", TWINS[1])
-@pytest.mark.parametrize("record", [MatchPlan, SegmentsPlan, RiskPlan, Deadlines])
+@pytest.mark.parametrize("record", [MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, Deadlines])
 def test_defaults_in_the_guide_are_the_defaults(name: str, record: type[Any]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", section_of(name, record), re.MULTILINE))
     for field in msgspec.structs.fields(record):

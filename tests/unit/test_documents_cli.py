@@ -124,7 +124,7 @@ def test_without_a_policy_or_a_folder_there_is_a_clear_error(in_force, tmp_path,
 
 def test_every_flow_has_a_text_and_a_role():
     found = list(flows())
-    assert {flow.method for flow in found} == {"matching", "kmeans", "secureboost", "scoring"}
+    assert {flow.method for flow in found} == {"matching", "kmeans", "scorecard", "secureboost", "scoring"}
     for language in LANGUAGES:
         for flow in found:
             assert f"disclosures.{flow.told}" in catalogue(language)

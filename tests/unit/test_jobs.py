@@ -18,6 +18,8 @@ from federation.jobs import (
     PartyPlan,
     PartyRole,
     RiskPlan,
+    ScorecardPlan,
+    ScoringPlan,
     SegmentsPlan,
     Stage,
     check_job,
@@ -37,7 +39,11 @@ SHOP = PartyPlan(
 JOB = Job(
     name="autumn", purpose="credit_risk", parties=(BANK, SHOP), segments=SegmentsPlan(), risk=RiskPlan()
 )
-DIGEST = "cbfabdee92d6fd49eac561ec71b18f6e7b785da34bc80decca450a272ca1a690"
+FULL = msgspec.structs.replace(
+    JOB, scorecard=ScorecardPlan(special=(-1.0,)), scoring=ScoringPlan(model="0" * 32)
+)
+"""With a value for every key, though no job may have all of them."""
+DIGEST = "bb6e060c59650b6f87feaca11b9c6be90065828de6ee7208f3fd78d2fee73df4"
 """Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
 
 
@@ -70,19 +76,38 @@ def test_the_label_holder_comes_first_wherever_it_is_listed():
 
 
 @pytest.mark.parametrize(
-    ("segments", "risk", "stages"),
+    ("plans", "stages", "methods"),
     [
-        (None, None, ("match",)),
-        (SegmentsPlan(), None, ("match", "segments")),
-        (None, RiskPlan(), ("match", "risk", "score")),
-        (SegmentsPlan(), RiskPlan(), ("match", "segments", "risk", "score")),
+        ({}, "match", "matching"),
+        ({"segments": SegmentsPlan()}, "match segments", "matching kmeans"),
+        ({"risk": RiskPlan()}, "match risk score", "matching secureboost scoring"),
+        ({"scorecard": ScorecardPlan()}, "match bins scorecard points", "matching scorecard scoring"),
+        (
+            {"segments": SegmentsPlan(), "risk": RiskPlan(), "scorecard": ScorecardPlan()},
+            "match segments bins scorecard points risk score",
+            "matching kmeans scorecard scoring secureboost",
+        ),
+        ({"scoring": ScoringPlan(model="0" * 32)}, "match points", "matching scoring"),
+        ({"scoring": ScoringPlan(model="0" * 32, kind="boosting")}, "match score", "matching scoring"),
     ],
 )
-def test_stages_follow_the_plans(segments, risk, stages):
-    job = changed(JOB, segments=segments, risk=risk)
-    assert job.stages == tuple(Stage(stage) for stage in stages)
-    named = {"match": "matching", "segments": "kmeans", "risk": "secureboost", "score": "scoring"}
-    assert job.methods == tuple(named[stage] for stage in stages)
+def test_stages_follow_the_plans(plans, stages, methods):
+    job = changed(JOB, **({"segments": None, "risk": None} | plans))
+    assert job.stages == tuple(Stage(stage) for stage in stages.split())
+    assert job.methods == tuple(methods.split())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scoring": ScoringPlan(model="0" * 32)},
+        {"scorecard": ScorecardPlan(seed=7)},
+        {"scorecard": ScorecardPlan(test_share=0.2)},
+        {"scorecard": ScorecardPlan(), "parties": (BANK, msgspec.structs.replace(SHOP, risk_fields=()))},
+    ],
+)
+def test_plans_that_do_not_go_together_are_refused(changes):
+    refuses(check_job, changed(JOB, **changes))
 
 
 def test_every_stage_of_a_job_is_a_kind_of_processing():
@@ -216,6 +241,15 @@ def test_an_unknown_key_is_refused_by_its_name(record):
         ("risk.l2", float("nan")),
         ("risk.min_child_rows", 0),
         ("risk.first_tree_local", 1),
+        ("risk.patience", -1),
+        ("risk.validation_share", 0.6),
+        ("risk.class_weight", "heavy"),
+        ("risk.class_weight", 0),
+        ("risk.goss_top", 1.0),
+        ("risk.goss_top", 0.2),
+        ("risk.goss_other", -0.1),
+        ("risk.growth", "sideways"),
+        ("risk.max_leaves", 1),
         ("risk.test_share", 0),
         ("risk.test_share", 1),
         ("risk.seed", 2**32),
@@ -245,7 +279,10 @@ def test_garbage_is_refused(data):
 
 def other_value(hint, value):
     """A valid value that differs: for the digest every field counts."""
+    choices = [item for item in choices_of(hint) if type(item) is type(value) and item != value]
     match value:
+        case _ if choices:
+            other = choices[0]
         case bool():
             other = not value
         case Enum():
@@ -253,12 +290,19 @@ def other_value(hint, value):
         case int() | None:
             other = (value or 80) + 1
         case float():
-            other = value * 0.75
+            other = value * 0.75 or 0.125
         case str():
-            other = 3 if "Literal" in str(hint) else value + "x"
+            other = 3 if "Literal" in str(hint) else value[1:] + "1" if value.isdigit() else value + "x"
         case _:
             other = value[:-1]
     return other
+
+
+def choices_of(hint):
+    """What a Literal in a type allows."""
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    return [item for part in typing.get_args(hint) for item in choices_of(part)]
 
 
 def leaves(record, path=()):
@@ -286,19 +330,19 @@ def replaced(record, path, value):
     return changed(record, **{first: new})
 
 
-LEAVES = {".".join(map(str, path)): (path, hint, value) for path, hint, value in leaves(JOB)}
+LEAVES = {".".join(map(str, path)): (path, hint, value) for path, hint, value in leaves(FULL)}
 
 
 def test_the_walk_sees_every_field():
-    counted = {Job: 1, PartyPlan: 2, MatchPlan: 1, SegmentsPlan: 1, RiskPlan: 1, Deadlines: 1}
-    fields = sum(times * len(kind.__struct_fields__) for kind, times in counted.items())
-    assert len(LEAVES) == fields - len(("match", "segments", "risk", "deadlines"))
+    once = (Job, MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, ScoringPlan, Deadlines)
+    fields = sum(len(kind.__struct_fields__) for kind in (*once, PartyPlan, PartyPlan))
+    assert len(LEAVES) == fields - len(("match", "segments", "risk", "scorecard", "scoring", "deadlines"))
 
 
 @pytest.mark.parametrize("place", LEAVES)
 def test_the_digest_changes_with_any_field(place):
     path, hint, value = LEAVES[place]
-    assert replaced(JOB, path, other_value(hint, value)).digest != JOB.digest
+    assert replaced(FULL, path, other_value(hint, value)).digest != FULL.digest
 
 
 @pytest.mark.parametrize("plan", ["segments", "risk"])

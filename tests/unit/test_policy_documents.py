@@ -250,7 +250,9 @@ def test_every_text_of_the_documents_is_shown_somewhere(language, monkeypatch):
         *(policy(without(basis=basis, basis_reference="Contract.")) for basis in Basis),
         policy(
             without(
-                necessity=titles("", ""), pipia=None, methods=("matching", "secureboost", "scoring", "tally")
+                necessity=titles("", ""),
+                pipia=None,
+                methods=("matching", "scorecard", "secureboost", "scoring", "tally"),
             )
         ),
         policy(without(treatment=PurposeClass.CREDIT_RISK, automated_decision=True, human_route="Desk")),

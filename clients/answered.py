@@ -1,0 +1,52 @@
+"""How often a partner has answered for a person with one model: a limit per person and day.
+
+A label holder that may ask about the same person again and again, each time with another version of what is asked,
+learns more than points are meant to tell. What is kept is a digest per person and a count, for the day alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from clients.home import NodeHome
+from federation.binning import Bools
+from federation.pace import today
+
+_ANSWERED: Final = "answered/"
+_KEPT_DAYS: Final = 2.0
+_DIGEST_BYTES: Final = 16
+
+
+class AnsweredToday:
+    """The counts of one model."""
+
+    def __init__(self, home: NodeHome, model_id: bytes) -> None:
+        self._home, self._name = home, _ANSWERED + model_id.hex()
+        self._day = today().isoformat()
+        self._counts: dict[bytes, int] = {}
+        data = home.vault.get(self._name)
+        if data is not None:
+            day, counts = msgspec.msgpack.decode(data, type=tuple[str, dict[bytes, int]])
+            self._counts = counts if day == self._day else {}
+
+    def allowed(self, identifiers: np.ndarray[Any, Any]) -> Bools:
+        """Whose answers the limit of this node's owner still allows: (n,)."""
+        most = self._home.settings.scores_per_day
+        counts = [self._counts.get(_digest(item), 0) < most for item in identifiers.tolist()]
+        return np.array(counts, dtype=np.bool_)
+
+    def add(self, identifiers: np.ndarray[Any, Any]) -> None:
+        """These have been answered."""
+        for item in identifiers.tolist():
+            digest = _digest(item)
+            self._counts[digest] = self._counts.get(digest, 0) + 1
+        record = msgspec.msgpack.encode((self._day, self._counts))
+        self._home.vault.put(self._name, record, days=_KEPT_DAYS)
+
+
+def _digest(identifier: bytes) -> bytes:
+    return hashlib.blake2b(identifier, digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,104 @@
+"""What the label holder makes of points: probabilities, columns for its own people, figures for the report."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from clients.context import StageContext
+from clients.lending.scored import columns_of
+from clients.plans import scorecard_plan
+from clients.releases import held_out_rows, quality_decimals
+from federation import metrics
+from federation.points import PointScores
+from federation.points_models import Calibration, LabelHolderScorecard
+from federation.session import ScorecardRelease
+from federation.trees import probabilities
+from privacy.errors import ConfigInvalid
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_UNPENALISED: Final = 1e6
+"""scikit-learn's C: two numbers from thousands of rows need no penalty."""
+
+
+def calibrated(context: StageContext, scores: PointScores) -> Calibration:
+    """Intercept and slope that make log-odds from points right on the training rows.
+
+    Cox, "Two further applications of a model for binary regression", Biometrika 45 (1958). Raises `ConfigInvalid` when
+    the partners have answered for too few training rows of both classes.
+    """
+    train = context.kept.train_rows
+    train = train[scores.answered[train]]
+    label = context.aligned_label()[train]
+    if len(train) < context.k_min or label.min(initial=1) == label.max(initial=0):
+        raise ConfigInvalid("boosting_one_class")
+    log_odds = context.kept.scorecard.scale.log_odds(scores.total[train])[:, None]
+    fit = LogisticRegression(C=_UNPENALISED).fit(log_odds, label)
+    return Calibration(float(fit.intercept_[0]), float(fit.coef_[0, 0]))
+
+
+def probability_of(model: LabelHolderScorecard, scores: np.ndarray[Any, Any]) -> Floats:
+    """The calibrated probability of the event for scores in points: (n,)."""
+    calibration = model.calibration or Calibration()
+    return probabilities(calibration.intercept + calibration.slope * model.scale.log_odds(scores))
+
+
+def alone_log_odds(context: StageContext) -> Floats:
+    """The baseline: a scorecard on the label holder's own fields; log-odds of the event of every matched row."""
+    binning, train = context.kept.bins.binning, context.kept.train_rows
+    columns = binning.woe_of(binning.transform(context.aligned(binning.fields).values))
+    label = context.aligned_label()
+    fit = LogisticRegression(C=1 / scorecard_plan(context.job).l2, max_iter=1000).fit(
+        columns[train], label[train]
+    )
+    found: Floats = fit.decision_function(columns)
+    return found
+
+
+def scorecard_columns(context: StageContext, scores: PointScores) -> pd.DataFrame:
+    """Points, reasons and probability per matched row; with the baseline's beside them where the job trained one."""
+    model, kept = context.kept.scorecard, context.kept
+    found = columns_of(scores, model.binning.fields)
+    found["pd"] = np.where(scores.answered, probability_of(model, scores.total), np.nan)
+    if context.job.scoring is None:
+        found["pd_alone"] = probabilities(alone_log_odds(context))
+        held_out = np.ones(len(found), dtype=np.bool_)
+        held_out[kept.train_rows] = False
+        found["held_out"] = held_out
+    return found
+
+
+def scorecard_release(context: StageContext, scores: PointScores) -> ScorecardRelease:
+    """Quality on the held-out rows. Raises `CohortTooSmall` when these are fewer than k_min."""
+    label, kept = context.aligned_label(), context.kept
+    test = held_out_rows(context)
+    test = test[scores.answered[test]]
+    decimals = quality_decimals(label[test], context.k_min)
+    alone, joint = alone_log_odds(context)[test], -scores.total[test]
+    bins = kept.bins
+    return ScorecardRelease(
+        model=kept.scorecard.model_id.hex(),
+        train_rows=len(kept.train_rows),
+        test_rows=len(test),
+        auc_alone=round(metrics.auc(label[test], alone), decimals),
+        ks_alone=round(metrics.ks(label[test], alone), decimals),
+        auc_joint=round(metrics.auc(label[test], joint), decimals),
+        ks_joint=round(metrics.ks(label[test], joint), decimals),
+        importance=_importance(context),
+        fields={
+            context.plan.name: len(bins.binning.fields),
+            **{name: len(of_partner) for name, of_partner in bins.partners.items()},
+        },
+    )
+
+
+def _importance(context: StageContext) -> tuple[tuple[str, str, float], ...]:
+    bins, own = context.kept.bins, context.plan.name
+    values = [(own, name, iv) for name, iv in zip(bins.binning.fields, bins.binning.iv, strict=True)]
+    values += [(party, "", sum(field.iv for field in fields)) for party, fields in bins.partners.items()]
+    total = sum(iv for _, _, iv in values) or 1.0
+    return tuple((party, name, iv / total) for party, name, iv in values)
