@@ -273,11 +273,11 @@ class LabelHolder:
         return gradient
 
     def _open(self, sender: str, message: MaskedGradient) -> bytes:
-        """A partner's gradient under its masks: as many numbers as it may have columns, no more."""
+        """A partner's gradient under its masks: as many numbers as it may have columns, no more; none without any."""
         width, count = self._key.ciphertext_bytes, -(-len(message.ciphertexts) // self._key.ciphertext_bytes)
         most = max_columns(len(self._rows[self._place[1]]))
         slots = self._layouts.gradients(self._key.bits).slots
-        if not 0 < count <= slots.plaintexts(most) or len(message.ciphertexts) != count * width:
+        if count > slots.plaintexts(most) or len(message.ciphertexts) != count * width:
             raise MessageInvalid("scorecard_gradient_size", sender=sender, most=most)
         opened = self._decryptor.decrypt(self._key.load(message.ciphertexts, count))
         return integers_to_bytes(opened, self._key.bits)

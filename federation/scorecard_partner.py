@@ -29,7 +29,7 @@ from federation.scorecard_messages import (
 )
 from federation.scorecard_polynomial import OFFSET
 from federation.scoring import MODEL_ID_BYTES, flags_of
-from privacy.errors import ConfigInvalid, MessageInvalid
+from privacy.errors import MessageInvalid
 from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 
@@ -58,10 +58,8 @@ class FeatureHolder:
         """codes: F's (n_rows, n_fields) of all aligned rows; woe: per field and code; minimum_key_bits: of L's key.
 
         own_key: asked for by the last partner alone. zeros: what hides how a result was made (default: drawn when it is
-        needed). start: weights to go on from. Raises `ConfigInvalid` when there is no field.
+        needed). start: weights to go on from.
         """
-        if not codes.shape[1]:
-            raise ConfigInvalid("scorecard_no_fields", party=name)
         self.progress = Progress(total=options.steps, step="scorecard.steps")
         self.result: BlockWeights | None = None
         self.model_id = b""

@@ -36,6 +36,15 @@ def test_it_does_so_for_any_data_and_options(seed, passes, batches, l2):
         assert results[name].weights == pytest.approx(expected.weights, abs=1e-9)
 
 
+def test_a_partner_of_whom_no_field_stays_still_takes_part():
+    scene, options = Scene(seed=6, partners=2), ScorecardOptions(degree=3, passes=1, batches=2)
+    scene.codes["carrier"], scene.woe["carrier"] = scene.codes["carrier"][:, :0], ()
+    results, _ = scene.train_together(options)
+    assert results["carrier"].weights == ()
+    for name, expected in zip(scene.parties.all, scene.train_in_the_clear(options), strict=True):
+        assert results[name].weights == pytest.approx(expected.weights, abs=1e-9)
+
+
 def test_going_on_from_earlier_weights_is_the_same_as_well():
     scene, options = Scene(seed=5, partners=2), ScorecardOptions(degree=3, passes=1, batches=2)
     first, _ = scene.train_together(options)
