@@ -96,7 +96,7 @@ def test_a_bin_so_rare_that_a_sum_over_it_names_a_row_is_refused(n_rows, is_refu
     refused(ConfigInvalid, partner, "bank", begin, "scorecard_row_singled_out")
 
 
-def test_a_partner_without_fields_or_with_weights_of_other_fields_is_refused():
+def test_weights_of_other_fields_are_nothing_to_go_on_from():
     scene = new_scene()
     _, _, begin = run_until(scene.roles(OPTIONS), Begin)
     going_on = scene.feature_holder("shop", OPTIONS, start=BlockWeights(0.0, (0.1,)))
@@ -104,10 +104,6 @@ def test_a_partner_without_fields_or_with_weights_of_other_fields_is_refused():
     with pytest.raises(ConfigInvalid) as caught:
         scene.label_holder(OPTIONS, BlockWeights(0.0, (0.1,) * (WIDTHS["bank"] + 1)))
     assert caught.value.key == "scorecard_start"
-    scene.codes["shop"] = scene.codes["shop"][:, :0]
-    with pytest.raises(ConfigInvalid) as caught:
-        scene.feature_holder("shop", OPTIONS)
-    assert caught.value.key == "scorecard_no_fields"
 
 
 @pytest.mark.parametrize("weight", [1e4, float("nan")])
