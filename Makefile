@@ -8,6 +8,7 @@ SIZE ?= 24k
 ROWS ?= 1000000
 MODE ?= keyed
 FIELDS ?= 50
+WORKERS ?= 2
 CREDIT_DATA ?= examples/default_credit/data
 
 .PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate test scenarios check format docs lock clean
@@ -44,11 +45,14 @@ bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator
 bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
 	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
 
-test: $(STAMP)  ## The whole test suite.
-	$(BIN)/python -m pytest
+# Files keep their order: the deployment tests, which mostly wait, come first and beside each other.
+SHARED_OUT := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: $(STAMP)  ## The whole test suite: WORKERS=2 processes share it out file by file, 0 for none.
+	$(BIN)/python -m pytest $(SHARED_OUT)
 
 scenarios: $(STAMP)  ## The acceptance scenarios alone: how many of them hold.
-	$(BIN)/python -m pytest tests/scenarios
+	$(BIN)/python -m pytest $(SHARED_OUT) tests/scenarios
 
 check: $(STAMP)  ## Style, types, layering.
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ class Artefacts:
         self.model: Any = None
         self.bins: Any = None
         """This party's part of the bins of a scorecard."""
+        self.selection: Any = None
+        """Which of them stay."""
         self.scorecard: Any = None
         """This party's part of the scorecard itself."""
         self.training: tuple[Any, Integers] | None = None

@@ -13,6 +13,7 @@ from federation.jobs import Job, RiskPlan, ScorecardPlan
 from federation.scorecard_fit import ScorecardOptions
 from federation.trees import BoostingOptions
 from federation.woe_options import WoeOptions
+from federation.woe_selection import SelectionOptions
 from privacy.errors import ConfigInvalid
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -79,6 +80,18 @@ def woe_options(job: Job) -> WoeOptions:
         k_min=job.security.k_min,
         trend=plan.trend,
         special=plan.special,
+    )
+
+
+def selection_options(job: Job) -> SelectionOptions:
+    """The job's rules for which fields stay."""
+    plan = scorecard_plan(job)
+    return SelectionOptions(
+        min_iv=plan.min_iv,
+        max_correlation=plan.max_correlation,
+        max_vif=plan.max_vif,
+        min_stability=plan.min_stability,
+        seed=plan.seed,
     )
 
 

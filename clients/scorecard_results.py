@@ -49,7 +49,7 @@ def probability_of(model: LabelHolderScorecard, scores: np.ndarray[Any, Any]) ->
 
 def alone_log_odds(context: StageContext) -> Floats:
     """The baseline: a scorecard on the label holder's own fields; log-odds of the event of every matched row."""
-    binning, train = context.kept.bins.binning, context.kept.train_rows
+    binning, train = context.kept.selection.binning, context.kept.train_rows
     columns = binning.woe_of(binning.transform(context.aligned(binning.fields).values))
     label = context.aligned_label()
     fit = LogisticRegression(C=1 / scorecard_plan(context.job).l2, max_iter=1000).fit(
@@ -79,7 +79,7 @@ def scorecard_release(context: StageContext, scores: PointScores) -> ScorecardRe
     test = test[scores.answered[test]]
     decimals = quality_decimals(label[test], context.k_min)
     alone, joint = alone_log_odds(context)[test], -scores.total[test]
-    bins = kept.bins
+    selection = kept.selection
     return ScorecardRelease(
         model=kept.scorecard.model_id.hex(),
         train_rows=len(kept.train_rows),
@@ -90,15 +90,16 @@ def scorecard_release(context: StageContext, scores: PointScores) -> ScorecardRe
         ks_joint=round(metrics.ks(label[test], joint), decimals),
         importance=_importance(context),
         fields={
-            context.plan.name: len(bins.binning.fields),
-            **{name: len(of_partner) for name, of_partner in bins.partners.items()},
+            context.plan.name: len(selection.binning.fields),
+            **{name: len(numbers) for name, numbers in selection.partners.items()},
         },
     )
 
 
 def _importance(context: StageContext) -> tuple[tuple[str, str, float], ...]:
-    bins, own = context.kept.bins, context.plan.name
-    values = [(own, name, iv) for name, iv in zip(bins.binning.fields, bins.binning.iv, strict=True)]
-    values += [(party, "", sum(field.iv for field in fields)) for party, fields in bins.partners.items()]
+    own, kept = context.plan.name, [item for item in context.kept.selection.verdicts if item.dropped is None]
+    values = [(own, item.field, item.iv) for item in kept if item.party == own]
+    for party in context.job.roles.feature_holders:
+        values.append((party, "", sum(item.iv for item in kept if item.party == party)))
     total = sum(iv for _, _, iv in values) or 1.0
     return tuple((party, name, iv / total) for party, name, iv in values)

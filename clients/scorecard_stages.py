@@ -10,10 +10,10 @@ import numpy as np
 from clients.answered import AnsweredToday
 from clients.context import StageContext
 from clients.models import keep_model, model_for
-from clients.plans import scorecard_options, scorecard_plan, split_rows, woe_options
+from clients.plans import scorecard_options, scorecard_plan, selection_options, split_rows, woe_options
 from clients.releases import write_customers
 from clients.scorecard_results import calibrated, scorecard_columns, scorecard_release
-from federation import points, scorecard, woe_binning
+from federation import collinearity, points, scorecard, woe_binning
 from federation.jobs import Method
 from federation.messages import Message
 from federation.point_scale import PointScale
@@ -23,6 +23,7 @@ from privacy.errors import ConfigInvalid
 
 SCORECARD_RECORD: Final = "scorecard_model"
 BINS_RECORD: Final = "bins"
+SELECTION_RECORD: Final = "selection"
 
 
 class BinsStage:
@@ -65,6 +66,45 @@ class BinsStage:
         return []
 
 
+class SelectStage:
+    """Which of the binned fields stay: by information value, correlation, variance inflation and stability."""
+
+    role: collinearity.LabelHolder | collinearity.FeatureHolder
+
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        job, options, bins = context.job, selection_options(context.job), context.kept.bins
+        view = context.aligned(bins.binning.fields)
+        if context.is_label_holder:
+            self.role = collinearity.LabelHolder(
+                job.roles,
+                view,
+                bins,
+                context.kept.train_rows,
+                options,
+                decryptor=context.decryptor.expect(1),
+                public_key=context.key.public,
+            )
+        else:
+            self.role = collinearity.FeatureHolder(
+                job.roles,
+                view,
+                bins,
+                options,
+                job.security.key_bits,
+                alpha_keys=job.alpha_keys,
+                workers=context.workers,
+                zeros=context.zeros,
+            )
+
+    def finish(self) -> list[Message]:
+        found = self.role.result
+        if found is not None:
+            self._context.kept.selection = found
+            self._context.keep(SELECTION_RECORD, found.to_bytes())
+        return []
+
+
 class ScorecardStage:
     """The logistic regression on the kept fields' weights of evidence."""
 
@@ -73,7 +113,7 @@ class ScorecardStage:
     def __init__(self, context: StageContext) -> None:
         self._context = context
         job, options, kept = context.job, scorecard_options(context.job), context.kept
-        self._binning = kept.bins.binning
+        self._binning = kept.selection.binning
         codes = self._binning.transform(context.aligned(self._binning.fields).values)
         stopped, _ = kept.training or (None, None)
         if context.is_label_holder:

@@ -19,7 +19,7 @@ from clients.releases import (
     scores_alone,
     write_customers,
 )
-from clients.scorecard_stages import BinsStage, PointsStage, ScorecardStage
+from clients.scorecard_stages import BinsStage, PointsStage, ScorecardStage, SelectStage
 from federation import align, align_oprf, boosting, kmeans, scoring
 from federation.clusters import standardize
 from federation.jobs import MatchMode, Method, Stage, encode_job
@@ -233,6 +233,7 @@ _STAGES: Final[dict[Stage, Callable[[StageContext], PartyStage]]] = {
     Stage.MATCH: MatchStage,
     Stage.SEGMENTS: SegmentsStage,
     Stage.BINS: BinsStage,
+    Stage.SELECT: SelectStage,
     Stage.SCORECARD: ScorecardStage,
     Stage.POINTS: PointsStage,
     Stage.RISK: RiskStage,

@@ -2,18 +2,28 @@
 
 Parties. Label holder L (labels, Paillier secret key, own columns), feature holders F1..Fm (more columns of
     the same rows). The coordinator relays.
-Rounds. Per tree L sends every F one ciphertext per training row, holding (g, h) (`pair_layout.PairLayout`). Per
-    level, for all nodes at once: L tells F which rows reach which node; F returns, for every split it could
+Rounds. Per tree L sends every F one ciphertext per row that counts in it, holding (g, h) (`pair_layout.PairLayout`).
+    Per level, for all nodes at once: L tells F which rows reach which node; F returns, for every split it could
     make there, the encrypted sums of g and h on its left, packed, re-randomised and *in random order*; L
     decrypts, compares with its own splits, and names the number that won; F keeps feature and threshold under
     a random split number and answers which rows go left. The last level asks nothing: leaves stay at L.
+    Leaf-wise (`tree_builder`), an exchange is about the children of the best leaves instead of a level; F keeps the
+    sums of all nodes that may still be split.
     When rows leave in the middle (a consent was withdrawn), the tree that grows is lost; a new pair of roles goes on
-    from the finished trees with the rows that stay.
+    from the finished trees with the rows that stay. A job that is run again after a failure does the same with the
+    same rows, from what its parties have stored (`boosting_resume`).
+Rows that do not count. Rows that validate (early stopping) have no ciphertext in any tree, rows that GOSS leaves out
+    none in that tree; both are routed like all others. F is told which rows count, so that `k_min` and
+    `min_child_rows` hold for the rows behind a sum: zeros that F cannot tell from gradients would be behind its sums
+    without protecting anybody.
 What each party learns. L: per node, the sums of g and h left of a partner's candidate splits, without knowing
     feature, threshold or order, each over at least `min_child_rows` rows, two of one feature differing by at
     least `k_min` rows of that node; and the side of every training row at the splits that won. F: which rows
-    train, which of them reach every node (also of the other parties' splits), which of its candidates won
-    (and tied). Coordinator: sizes.
+    train, which of them count in every tree, which of them reach every node (also of the other parties' splits), which
+    of its candidates won (and tied), how many trees stand and are kept. Coordinator: sizes.
+    Which rows validate says nothing of a row: it is drawn per class. Which rows GOSS keeps does: those with the largest
+    |g| are in every sample, so F can see over many trees who is hard to predict. Leaf-wise, F sees in which order
+    leaves are split, hence their gains' order.
     Not prevented: from the first joint tree on, a partner's root candidates are the same row sets in every tree,
     summed under fresh gradients that L knows. L can match them across trees, which shuffling does not hide, and
     solve for which rows lie on their left. Measured on the plaintext kernel with `k_min` 50: 400 rows and 60
@@ -25,14 +35,15 @@ What each party learns. L: per node, the sums of g and h left of a partner's can
     the protocol: chosen "gradients" would let L ask other questions.
 Source. Cheng et al., "SecureBoost: a lossless federated learning framework", IEEE Intelligent Systems 36(6),
     2021, algorithms 1 and 2; gradient packing and histogram subtraction as in Chen et al., "SecureBoost+",
-    arXiv 2110.10927.
+    arXiv 2110.10927. GOSS: Ke et al., "LightGBM", NeurIPS 2017, algorithm 2; leaf-wise growth: section 2 there.
 Deviations. F sends the left sums of its candidates, shuffled over all its features, instead of per-feature
     histograms in threshold order. L checks every answered partition against the sums it decrypted. Ties are
-    resolved by F, so that the result does not depend on the shuffle.
+    resolved by F, so that the result does not depend on the shuffle. GOSS ranks by |g| alone, as the paper does, not by
+    |g h|, and a local first tree is not sampled. Levels are set apart one by one instead of ordered by g/h.
 Equals. `trees.fit_trees` on the pooled codes: same trees, same scores.
-Cost. Per tree one encryption per row (shared by all partners) and, per partner, about one half-size product
+Cost. Per tree one encryption per row that counts (shared by all partners) and, per partner, about one half-size product
     per row and *pair* of features at the root and for under half of the rows of every further level, and one
-    decryption per two dozen candidates (2048 bit).
+    decryption per two dozen candidates (2048 bit). Leaf-wise up to one exchange per leaf instead of per level.
 """
 
 from __future__ import annotations

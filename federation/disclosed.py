@@ -10,6 +10,7 @@ from federation import (
     align_oprf,
     audit_messages,
     boosting,
+    collinearity,
     insight,
     kmeans,
     points,
@@ -24,6 +25,7 @@ from federation.roles import Disclosures
 _AFTER_MATCHING: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
     Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
     Stage.BINS: (woe_binning.DISCLOSES,),
+    Stage.SELECT: (collinearity.DISCLOSES,),
     Stage.SCORECARD: (scorecard.DISCLOSES,),
     Stage.POINTS: (points.DISCLOSES, session.SCORECARD_RELEASES),
     Stage.RISK: (boosting.DISCLOSES,),

@@ -35,6 +35,7 @@ class Stage(StrEnum):
     MATCH = "match"
     SEGMENTS = "segments"
     BINS = "bins"
+    SELECT = "select"
     SCORECARD = "scorecard"
     POINTS = "points"
     RISK = "risk"
@@ -57,6 +58,7 @@ METHOD_OF_STAGE: Final = {
     Stage.MATCH: Method.MATCHING,
     Stage.SEGMENTS: Method.KMEANS,
     Stage.BINS: Method.SCORECARD,
+    Stage.SELECT: Method.SCORECARD,
     Stage.SCORECARD: Method.SCORECARD,
     Stage.POINTS: Method.SCORING,
     Stage.RISK: Method.SECUREBOOST,
@@ -148,8 +150,9 @@ class RiskPlan(_Closed, frozen=True):
 class ScorecardPlan(_Closed, frozen=True):
     """Vertical scorecard: bins with weights of evidence, logistic regression, points.
 
-    special: values that mean something else than their size, each a bin of its own. min_iv, max_correlation, max_vif:
-    which fields stay (`federation.collinearity`). degree, passes, batches, l2: of the fit (`federation.scorecard_fit`).
+    special: values that mean something else than their size, each a bin of its own. min_iv, max_correlation, max_vif,
+    min_stability: which fields stay (`federation.collinearity`). degree, passes, batches, l2: of the fit
+    (`federation.scorecard_fit`).
     base, pdo, odds: of the points; step: a party's points of a row are shown in multiples of it.
     """
 
@@ -161,6 +164,7 @@ class ScorecardPlan(_Closed, frozen=True):
     min_iv: Annotated[float, Meta(ge=0, le=10)] = 0.02
     max_correlation: Annotated[float, Meta(gt=0, le=1)] = 0.7
     max_vif: Annotated[float, Meta(ge=1, le=1e6)] = 10.0
+    min_stability: Annotated[float, Meta(ge=0, le=1)] = 0.6
     degree: Literal[3, 5] = 5
     passes: Annotated[int, Meta(ge=1, le=50)] = 3
     batches: Annotated[int, Meta(ge=1, le=250)] = 5
@@ -254,7 +258,7 @@ class Job(_Closed, frozen=True):
         if self.segments:
             wanted.append(Stage.SEGMENTS)
         if self.scorecard:
-            wanted += [Stage.BINS, Stage.SCORECARD, Stage.POINTS]
+            wanted += [Stage.BINS, Stage.SELECT, Stage.SCORECARD, Stage.POINTS]
         if self.risk:
             wanted += [Stage.RISK, Stage.SCORE]
         if self.scoring:

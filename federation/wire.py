@@ -17,6 +17,7 @@ from federation import (
     align_oprf,
     audit_messages,
     boosting,
+    collinearity,
     insight,
     kmeans,
     points,
@@ -40,6 +41,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *scorecard.MESSAGES,
     *points.MESSAGES,
     *woe_binning.MESSAGES,
+    *collinearity.MESSAGES,
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""

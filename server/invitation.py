@@ -22,6 +22,7 @@ from privacy.errors import PeerDropped
 
 FLOWER_TTL_SECONDS: Final = 12 * 3600.0
 FLOWER_CLOSE_SECONDS: Final = 15.0
+CLOSE_POLL_SECONDS: Final = 0.2
 
 
 class Invitation(Protocol):
@@ -99,7 +100,8 @@ class FlowerInvitation:
         while self._waiting and time.monotonic() < give_up:
             for reply in self._grid.pull_messages(list(self._waiting)):
                 self._waiting.pop(reply.metadata.reply_to_message_id, None)
-            time.sleep(0.2)
+            if self._waiting:
+                time.sleep(CLOSE_POLL_SECONDS)
 
     def _online(self, parties: Iterable[str]) -> set[str]:
         """Which of these parties SuperLink takes for online; it is asked only when there is one to ask about."""

@@ -223,6 +223,7 @@ class InProcessFederation:
             for home in self.nodes.values():
                 admit(home, job)
         relay = RelayThread(session)
+        monkeypatch.setattr("server.invitation.CLOSE_POLL_SECONDS", 0.005)  # nothing here goes over a network
         self._listen(monkeypatch)
 
         def app_of(name: str, home: NodeHome) -> ClientApp:

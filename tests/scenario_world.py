@@ -19,6 +19,7 @@ import pytest
 from fastapi.testclient import TestClient
 from gate_scene import policy_for
 from in_process import InProcessFederation
+from needles import found_in_bytes
 
 from clients.consents.node import changes_of
 from clients.consents.tables import Source
@@ -382,7 +383,7 @@ class World:
             if file.is_file() and "results" not in file.parts
         ]
         everything = b"\n".join(places)
-        return [needle for needle in self.needles() if needle in everything]
+        return found_in_bytes(everything, self.needles())
 
 
 def funnel_of(outcome: Outcome, party: str) -> dict[str, int]:

@@ -80,7 +80,7 @@ def test_a_later_job_scores_with_the_model_without_training(federation, trained,
 
 def test_a_model_of_another_purpose_is_refused(federation, trained):
     home = federation.nodes["bank"]
-    job = job_of(name="sell", purpose="marketing", scoring=ScoringPlan(model=trained["model"]))
+    job = job_of(name="sell", purpose="credit_limits", scoring=ScoringPlan(model=trained["model"]))
     admit(home, job)
     context = StageContext(home, job, "c0de30" * 5, Gate(home, job, "look", is_preview=True))
     with pytest.raises(Denied) as caught:

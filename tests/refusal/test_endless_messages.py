@@ -10,7 +10,7 @@ from federation.frames import binding_of
 from privacy.errors import MessageInvalid
 
 MOST_SECONDS = 2.0
-"""The shape below took three quarters of a minute before its length was looked at."""
+"""Of computing; the shape below took three quarters of a minute before its length was looked at."""
 
 
 def withdrawn(shape, data=b""):
@@ -22,10 +22,10 @@ def withdrawn(shape, data=b""):
 
 @pytest.mark.parametrize("last", [0, 1, 2**63])
 def test_a_shape_of_a_hundred_thousand_dimensions(last):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(MessageInvalid):
         wire.decode(withdrawn([2**63] * 100_000 + [last]))
-    assert time.monotonic() - started < MOST_SECONDS
+    assert time.process_time() - started < MOST_SECONDS
 
 
 def test_the_most_dimensions_are_still_an_array():

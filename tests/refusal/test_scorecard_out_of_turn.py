@@ -133,3 +133,11 @@ def test_polynomials_that_overtake_the_opening_wait_for_it_one_at_a_time_and_onl
     assert second.receive("shop", early) == []
     refused(UnexpectedMessage, second, "shop", early)
     refused(UnexpectedMessage, scene.feature_holder("grid", OPTIONS), "carrier", early)
+
+
+def test_a_partner_in_the_middle_refuses_the_next_step_before_it_has_this_ones_residuals():
+    roles = Scene(seed=9, partners=3, n_rows=112).roles(OPTIONS)
+    sender, recipient, message = run_until(roles, Residuals, "carrier")
+    refused(UnexpectedMessage, roles[recipient], "shop", Coefficients(step=1, ciphertexts=b""))
+    roles[recipient].receive(sender, message)
+    assert roles[recipient].receive("shop", Coefficients(step=1, ciphertexts=b"")) == []

@@ -1,32 +1,7 @@
-"""The acceptance scenarios: which of them hold is told at the end of the run."""
-
-from collections import defaultdict
+"""The acceptance scenarios work in worlds of their own."""
 
 import pytest
 from scenario_world import World
-
-SCENARIOS = 38
-"""Of the design; those of later releases have no test yet."""
-
-_results: dict[int, list[bool]] = defaultdict(list)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    for mark in item.iter_markers("scenario"):
-        if report.when == "call" or not report.passed:
-            _results[mark.args[0]].append(report.outcome == "passed" and not hasattr(report, "wasxfail"))
-    return report
-
-
-def pytest_terminal_summary(terminalreporter):
-    if not _results:
-        return
-    failing = sorted(number for number, results in _results.items() if not all(results))
-    if failing:
-        terminalreporter.write_line("not holding: " + ", ".join(map(str, failing)))
-    terminalreporter.write_line(f"{len(_results) - len(failing)} of {SCENARIOS} scenarios hold")
 
 
 @pytest.fixture

@@ -277,10 +277,7 @@ class NothingHidden:
 
 
 class Replay:
-    """A partner that gets the same messages again: what it makes of them, in the clear and stripped to its masks.
-
-    strip: c (1 - n m) mod n^2, all that the holder of the key sees in a ciphertext besides its plaintext.
-    """
+    """A partner that gets the same messages again: what L reads in what it makes of them."""
 
     def __init__(self, scene, transcript, name, **changes):
         role = scene.feature_holder(name, OPTIONS, **changes)
@@ -298,11 +295,16 @@ class Replay:
             self.sent += [out.message for out in role.receive(sender, received)]
 
     def read(self, kind):
-        key = keys()["bank"]
         (message,) = sent([("", "", found) for found in self.sent], kind)
-        loaded = key.public.load(message.ciphertexts, len(message.ciphertexts) // key.public.ciphertext_bytes)
-        plain, n, n_squared = key.decrypt(loaded), key.public.n, key.public.n_squared
-        return plain, [c * (1 - n * m) % n_squared for c, m in zip(loaded, plain, strict=True)]
+        return read_as_holder("bank", message.ciphertexts)
+
+
+def read_as_holder(owner, data):
+    """(plaintexts, masks): c (1 - n m) mod n^2 is all the key holder sees in a ciphertext besides its plaintext."""
+    key, public = keys()[owner], keys()[owner].public
+    loaded = public.load(data, len(data) // public.ciphertext_bytes)
+    plain, n, n_squared = key.decrypt(loaded), public.n, public.n_squared
+    return plain, [c * (1 - n * m) % n_squared for c, m in zip(loaded, plain, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +326,19 @@ def test_who_knows_all_inputs_cannot_make_a_partners_ciphertexts_again(scene, tr
             assert plain == plain_of_guess
         assert not set(masks) & set(masks_of_guess)
         assert masks_of_guess == again.read(kind)[1]
+
+
+def test_the_sums_of_masks_do_not_show_the_label_holders_columns_to_the_key_holder(scene, transcript):
+    """The same sums of the same ciphertexts, twice: were they not re-randomised, F could check a guess of codes."""
+    (masks,) = sent(transcript, RowMasks)
+    first, second = (
+        read_as_holder(
+            "carrier", scene.label_holder(OPTIONS).receive("carrier", masks)[0].message.ciphertexts
+        )[1]
+        for _ in range(2)
+    )
+    assert len(first) == len(second) > 0
+    assert not set(first) & set(second)
 
 
 def test_equal_coefficients_have_different_encryptions(transcript):

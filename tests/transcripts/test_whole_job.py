@@ -11,6 +11,7 @@ from enumeration import found_in
 from gate_scene import loaded
 from in_process import InProcessFederation, sample_plans
 from matching_parties import as_identifiers
+from needles import found_in_bytes
 from spelled import texts_of
 
 from clients.compare import compare
@@ -116,21 +117,17 @@ def canaries(world) -> list[bytes]:
     return found
 
 
-def search(haystack: bytes, wanted: list[bytes]) -> list[bytes]:
-    return [needle for needle in wanted if needle in haystack]
-
-
 def test_no_identifier_or_canary_is_on_the_wire_on_disk_or_in_logs(finished) -> None:
     federation, _, world, world_folder, logs, _ = finished
     wanted = needles(world_folder, world)
     plain = b"\n".join(message for _, _, message in federation.messages)
-    assert search(plain, wanted) == []
-    assert search(b"\n".join(frame for *_, frame in federation.frames), wanted) == []
-    assert search("\n".join(logs).encode(), wanted) == []
+    assert found_in_bytes(plain, wanted) == []
+    assert found_in_bytes(b"\n".join(frame for *_, frame in federation.frames), wanted) == []
+    assert found_in_bytes("\n".join(logs).encode(), wanted) == []
     for file in federation.folder.rglob("*"):
         # A party's own results are its own customers'; everything else must hold none.
         if file.is_file() and "results" not in file.parts:
-            assert search(file.read_bytes(), wanted) == [], file
+            assert found_in_bytes(file.read_bytes(), wanted) == [], file
 
 
 def test_walking_through_the_phones_finds_none_in_what_the_coordinator_stored(finished) -> None:
@@ -160,7 +157,7 @@ def test_no_feature_value_crosses_in_binary(finished) -> None:
         distinct = np.unique(table.values[np.isfinite(table.values)])
         odd = distinct[distinct != np.round(distinct, 1)][:2000]
         assert len(odd) > 100
-        assert search(plain, [np.float64(value).tobytes() for value in odd]) == []
+        assert found_in_bytes(plain, [np.float64(value).tobytes() for value in odd]) == []
 
 
 def test_every_message_is_declared_for_its_recipient(finished) -> None:

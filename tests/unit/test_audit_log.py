@@ -252,7 +252,7 @@ def test_a_writer_that_hangs_makes_the_log_unavailable(log, folder):
         started = time.monotonic()
         with pytest.raises(LogUnavailable) as caught:
             fill(impatient, 1)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5  # of the ten seconds that a log waits by itself
     assert caught.value.reason == "R-LOG-UNAVAILABLE"
     assert is_refusal(caught.value.code)
     assert all("R-LOG-UNAVAILABLE" in caught.value.render(language) for language in LANGUAGES)

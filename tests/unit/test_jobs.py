@@ -43,7 +43,7 @@ FULL = msgspec.structs.replace(
     JOB, scorecard=ScorecardPlan(special=(-1.0,)), scoring=ScoringPlan(model="0" * 32)
 )
 """With a value for every key, though no job may have all of them."""
-DIGEST = "40559a53b30610c82b672688f43288552c3868f4fc445c5b9e706d736759627d"
+DIGEST = "bb6e060c59650b6f87feaca11b9c6be90065828de6ee7208f3fd78d2fee73df4"
 """Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
 
 
@@ -81,10 +81,10 @@ def test_the_label_holder_comes_first_wherever_it_is_listed():
         ({}, "match", "matching"),
         ({"segments": SegmentsPlan()}, "match segments", "matching kmeans"),
         ({"risk": RiskPlan()}, "match risk score", "matching secureboost scoring"),
-        ({"scorecard": ScorecardPlan()}, "match bins scorecard points", "matching scorecard scoring"),
+        ({"scorecard": ScorecardPlan()}, "match bins select scorecard points", "matching scorecard scoring"),
         (
             {"segments": SegmentsPlan(), "risk": RiskPlan(), "scorecard": ScorecardPlan()},
-            "match segments bins scorecard points risk score",
+            "match segments bins select scorecard points risk score",
             "matching kmeans scorecard scoring secureboost",
         ),
         ({"scoring": ScoringPlan(model="0" * 32)}, "match points", "matching scoring"),
@@ -241,15 +241,6 @@ def test_an_unknown_key_is_refused_by_its_name(record):
         ("risk.l2", float("nan")),
         ("risk.min_child_rows", 0),
         ("risk.first_tree_local", 1),
-        ("risk.patience", -1),
-        ("risk.validation_share", 0.6),
-        ("risk.class_weight", "heavy"),
-        ("risk.class_weight", 0),
-        ("risk.goss_top", 1.0),
-        ("risk.goss_top", 0.2),
-        ("risk.goss_other", -0.1),
-        ("risk.growth", "sideways"),
-        ("risk.max_leaves", 1),
         ("risk.patience", -1),
         ("risk.validation_share", 0.6),
         ("risk.class_weight", "heavy"),

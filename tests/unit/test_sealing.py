@@ -55,7 +55,11 @@ def test_truncated_sealed_data_refuses(length):
         OWN.open(SEALED[:length], CONTEXT)
 
 
-@pytest.mark.parametrize("sealed", [bytes(48), bytes(64), b"\xff" * 64, SEALED + b"\x00"])
+@pytest.mark.parametrize(
+    "sealed",
+    [bytes(48), bytes(64), b"\xff" * 64, SEALED + b"\x00"],
+    ids=["too short", "zeros", "ones", "one byte more"],
+)
 def test_degenerate_sealed_data_refuses(sealed):
     with pytest.raises(SealBroken):
         OWN.open(sealed, CONTEXT)
@@ -95,7 +99,11 @@ def test_the_boundary_between_context_and_payload_is_signed():
             OWN.public.verify(signature, context, sealed)
 
 
-@pytest.mark.parametrize("signature", [b"", bytes(SIGNATURE_BYTES), SIGNATURE[:-1], SIGNATURE + b"\x00"])
+@pytest.mark.parametrize(
+    "signature",
+    [b"", bytes(SIGNATURE_BYTES), SIGNATURE[:-1], SIGNATURE + b"\x00"],
+    ids=["none", "zeros", "one byte less", "one byte more"],
+)
 def test_a_signature_of_the_wrong_size_or_of_zeros_refuses(signature):
     with pytest.raises(SignatureInvalid):
         OWN.public.verify(signature, CONTEXT, SEALED)
