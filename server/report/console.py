@@ -24,8 +24,9 @@ def print_report(report: dict[str, Any], console: Console, language: str | None 
         console.print(Text(w("match.size_only"), style="dim"))
     if report["segments"]:
         console.print(_segments(report, w))
-    if report["risk"]:
-        console.print(_risk(report, w))
+    for kind in ("scorecard", "risk"):
+        if report[kind]:
+            console.print(_quality(report, kind, w))
         if not report["pooled_possible"]:
             console.print(Text(w("pooled_impossible"), style="dim"))
     console.print(_traffic(report, w))
@@ -66,10 +67,10 @@ def _segments(report: dict[str, Any], w: Wording) -> Table:
     return table
 
 
-def _risk(report: dict[str, Any], w: Wording) -> Table:
-    risk = report["risk"]
+def _quality(report: dict[str, Any], kind: str, w: Wording) -> Table:
+    risk = report[kind]
     alone = w("risk.alone", party=report["job"]["label_holder"])
-    title = f"{w('risk.title')} ({w('risk.held_out', rows=w.count(risk['test_rows']))})"
+    title = f"{w(kind + '.title')} ({w('risk.held_out', rows=w.count(risk['test_rows']))})"
     table = _table(title, "", alone, w("risk.joint"), w("risk.pooled"), w("risk.pooled_sklearn"))
     for name in ("auc", "ks"):
         values = risk[name]

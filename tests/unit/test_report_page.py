@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from report_scene import COMPARE, HOSTILE, Page, make_job, make_result
+from report_scene import COMPARE, HOSTILE, Page, builtins, make_job, make_result
 from rich.console import Console
 
-from federation.jobs import MatchMode, MatchPlan
+from federation import session as control
+from federation.jobs import MatchMode, MatchPlan, ScorecardPlan
 from privacy.texts import LANGUAGES, catalogue, text
 from server.report import build_report, print_report, render_page, write_report
 from server.report.charts import bar, heat, stability
@@ -200,3 +201,34 @@ def test_a_size_or_a_set_expression_says_so_in_terminal_and_page(language: str) 
         assert all(wanted in one for one in shown)
     assert all(text("report.match.how.keyed", language=language) in one for one in shown)
     assert text("report.match.matched_all", language=language) not in shown[1]
+
+
+def scorecard_report() -> dict[str, Any]:
+    job, result = make_job(risk=None, scorecard=ScorecardPlan()), make_result()
+    release = control.ScorecardRelease(
+        model="5c" * 16,
+        train_rows=700,
+        test_rows=300,
+        auc_alone=0.7011,
+        ks_alone=0.3022,
+        auc_joint=0.7733,
+        ks_joint=0.4144,
+        importance=(("bank", "debt", 0.25), ("shop", "", 0.75)),
+        fields={"bank": 1, "shop": 2},
+    )
+    result["releases"]["bank"] |= builtins(release)
+    pooled = {"auc_pooled": 0.7735, "ks_pooled": 0.4146, "auc_sklearn": 0.7755, "ks_sklearn": 0.4166}
+    return build_report(job, result, {"scorecard": pooled}, {"total": 40.0})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_scorecard_has_its_own_part_of_the_page(language: str) -> None:
+    report = scorecard_report()
+    assert report["risk"] is None
+    assert report["scorecard"]["auc"] == {
+        "bank_only": 0.7011, "joint": 0.7733, "pooled": 0.7735, "pooled_sklearn": 0.7755,
+    }  # fmt: skip
+    text = Page.read(report, language).text
+    for figure in ("0.7733", "0.4144", "0.7755", "0.4166", "5c" * 16, "600", "50"):
+        assert figure in text
+    assert "shop" in text
