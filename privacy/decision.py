@@ -28,6 +28,7 @@ from privacy.policy import (
     Relation,
 )
 from privacy.reasons import Finding, Findings, Reason
+from privacy.testing_columns import testable_columns
 
 CHILD_AGE: Final = 14
 """Below it a guardian consents, under rules of their own (PIPL 31)."""
@@ -49,7 +50,8 @@ class Request:
 
     parties: all data holders in the job, the holder itself among them; fields: the holder's columns that the job
     names, with the field class that the table's registration declares for it ("" for none); methods: the kinds of
-    processing; coordinator: fingerprint of the coordinator's keys.
+    processing; coordinator: fingerprint of the coordinator's keys; tested: by attribute, columns by which the holder
+    would test its model for fairness (`privacy.testing_columns`).
     """
 
     purpose: str
@@ -60,12 +62,14 @@ class Request:
     methods: tuple[str, ...]
     coordinator: str
     today: date
+    tested: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What an admitted job must observe. needs: consents that every subject must have given, the general one first;
-    field_needs: those that only some fields ask for; notices: ids whose consents hold.
+    field_needs: those that only some fields ask for; notices: ids whose consents hold; tested: those of the request
+    that may be read.
     """
 
     purpose: Purpose
@@ -75,6 +79,7 @@ class Terms:
     field_needs: Mapping[str, tuple[Need, ...]]
     notices: frozenset[str]
     abroad: tuple[tuple[Recipient, Mechanism], ...] = ()
+    tested: Mapping[str, FieldClass] = field(default_factory=dict)
 
     @property
     def retention_days(self) -> int:
@@ -123,6 +128,7 @@ def decide(policy: Policy, catalog: Catalog, request: Request) -> tuple[Findings
         field_needs={name: needs for name, needs in field_needs.items() if needs},
         notices=frozenset({notice.id, *notice.still_valid}),
         abroad=abroad,
+        tested=testable_columns(policy, catalog, purpose, notice, request.tested),
     )
 
 

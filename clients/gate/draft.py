@@ -42,6 +42,8 @@ def draft_policy(party: str, spec: TableSpec, job: Job, coordinator: str, today:
     """
     catalog = Catalog.load()
     kinds = {field.name: field.kind for field in spec.fields}
+    if party == job.roles.label_holder and job.needs_label:
+        kinds |= {column: kinds.get(column, "") for column in spec.tested_columns.values()}
     found = [catalog.of_column(name, kind) for name, kind in kinds.items()]
     classes = [item for item in found if item is not None]
     categories = tuple(sorted({item.category for item in classes}))

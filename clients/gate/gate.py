@@ -66,12 +66,19 @@ def decide_for(
         methods=job.methods,
         coordinator=home.roster.identities(settings.name)[COORDINATOR].fingerprint,
         today=today,
+        tested=_tested(home, job),
     )
     findings, terms = decide(policy, catalog, request)
     until = settings.table.retain_until
     if until is not None and until < today:
         return Findings.of([*findings, Finding(Reason.RETENTION_EXPIRED, "table")]), None
     return findings, terms
+
+
+def _tested(home: NodeHome, job: Job) -> Mapping[str, str]:
+    """Only who trains a model on its own label tests one."""
+    is_holder = home.settings.name == job.roles.label_holder and job.needs_label
+    return home.settings.table.tested_columns if is_holder else {}
 
 
 def preview(home: NodeHome, job: Job) -> Findings:
@@ -152,7 +159,7 @@ class Gate:
         """What decides about rows and values while a table is loaded, but for the consents themselves."""
         purpose = terms.purpose
         how = purpose.when_separate_consent_is_missing
-        return terms.treatments, purpose.minimum_age, purpose.keep_unknown_age, how
+        return terms.treatments, purpose.minimum_age, purpose.keep_unknown_age, how, sorted(terms.tested)
 
     def _refuse(self, findings: Findings) -> NoReturn:
         """Into the log, and out. Raises `Denied`."""
@@ -200,6 +207,7 @@ class Gate:
             self._job.purpose,
             fields,
             with_label=with_label,
+            tested={key: spec.tested_columns[key] for key in self.terms.tested} if with_label else {},
             id_format=self._job.match.id_format,
             on_progress=on_progress,
             rules=rules,
@@ -225,7 +233,8 @@ class Gate:
             numbers=numbers,
             digests={"schema": self.schema_digest} | ({"snapshot": self._root} if self._root else {}),
         )
-        self.note(EventType.MINIMISE_APPLIED, numbers=rules.applied, digests={"schema": self.schema_digest})
+        applied = rules.applied | ({"fairness": len(table.attributes)} if table.attributes else {})
+        self.note(EventType.MINIMISE_APPLIED, numbers=applied, digests={"schema": self.schema_digest})
         return table
 
     def _count_abroad(self) -> None:

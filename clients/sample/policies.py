@@ -5,7 +5,7 @@ Companies, officers, notices, assessments and agreements are invented, and nobod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,7 @@ def sample_policy(party: str, job: Job, folder: Path) -> Policy:
     spec = sample_table(folder, party)
     draft = draft_policy(party, spec, job, "", IN_FORCE)
     lending = _purpose(draft.purposes[0], "credit_risk")
-    marketing = _marketing(lending)
+    marketing = _marketing(lending, {field.name for field in spec.fields})
     if party == job.roles.label_holder:
         lending = msgspec.structs.replace(lending, automated_decision=True, human_route=HUMAN_ROUTE)
     return in_force(draft, (lending, marketing), contact_of(party, _HANDLERS))
@@ -107,13 +107,15 @@ def contact_of(party: str, handlers: Mapping[str, str]) -> Contact:
     return Contact(name=name, contact=f"privacy@{party}.example", officer=APPROVED_BY)
 
 
-def _marketing(lending: Purpose) -> Purpose:
-    """Marketing beside lending: without the fields that the catalogue keeps from it."""
+def _marketing(lending: Purpose, fields: Set[str]) -> Purpose:
+    """Marketing beside lending: of these fields, those that the catalogue does not keep from it."""
     catalog = Catalog.load()
     allowed = []
     for name in lending.fields:
         item = catalog.of_column(name, "")
-        if item is not None and item.treatment(PurposeClass.MARKETING.value).action not in REFUSED_ACTIONS:
+        if item is None or name not in fields:
+            continue
+        if item.treatment(PurposeClass.MARKETING.value).action not in REFUSED_ACTIONS:
             allowed.append(name)
     return msgspec.structs.replace(
         _purpose(lending, "marketing"),

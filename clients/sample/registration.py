@@ -13,6 +13,8 @@ from privacy.identifiers import IdentifierKind
 
 _AGE_COLUMN: Final = {"bank": "age", "telecom": "age"}
 _BIRTH_DATE_COLUMN: Final = {"ecommerce": "birth_date"}
+_GENDER_COLUMN: Final = {"bank": "gender"}
+_REGION_COLUMN: Final = {"bank": "city_tier"}
 _LABEL_COLUMN: Final = {"bank": "default_12m"}
 
 
@@ -59,4 +61,6 @@ def sample_table(folder: Path, party: str) -> TableSpec:
         ),
         age_column=_AGE_COLUMN.get(party),
         birth_date_column=_BIRTH_DATE_COLUMN.get(party),
+        gender_column=_GENDER_COLUMN.get(party),
+        region_column=_REGION_COLUMN.get(party),
     )

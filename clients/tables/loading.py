@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from clients.tables.attributes import attribute_of
 from clients.tables.columns import FieldValues, Floats, as_numbers, convert, transformed
 from clients.tables.files import Progress, no_progress
 from clients.tables.problems import Problem, refuse
@@ -56,6 +57,7 @@ def load(
     fields: Sequence[str],
     *,
     with_label: bool = True,
+    tested: Mapping[str, str] | None = None,
     id_format: str = IdFormat.PLAIN,
     today: date | None = None,
     on_progress: Progress = no_progress,
@@ -68,6 +70,7 @@ def load(
     or of unknown age are excluded as the registration says.
 
     with_label: False leaves the label column unread, for jobs that need none.
+    tested: columns to test a model for fairness by, by attribute, see `TableSpec.tested_columns`.
     id_format: what the job matches on, see `IdFormat`: a table of plain identifiers hashes its own for that.
     today: the day on which ages from birth dates are taken; default the current one.
     on_progress: called with the rows read so far and those in the file (0: not known).
@@ -88,7 +91,8 @@ def load(
     label_column = spec.label_column if with_label else None
 
     more = () if rules is None else rules.columns
-    wanted = list(dict.fromkeys([*other_columns(spec, chosen, label_column), *more]))
+    asked = tested or {}
+    wanted = list(dict.fromkeys([*other_columns(spec, chosen, label_column), *more, *asked.values()]))
     reading, found = read_subjects(spec, wanted, on_progress)
     problems += reading.problems
     if reading.frame is None:
@@ -142,6 +146,16 @@ def load(
         rows=rows.astype(np.int64),
         values=np.column_stack(list(seen.values()) or [np.empty((len(rows), 0))]),
         label=None if labels is None else labels[rows].astype(np.int8),
+        attributes={
+            key: attribute_of(
+                key,
+                frame[column].iloc[rows],
+                today or pace.today(),
+                is_birth_date=column == spec.birth_date_column,
+            )
+            for key, column in asked.items()
+            if column in frame
+        },
     )
 
 

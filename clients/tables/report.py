@@ -67,7 +67,8 @@ def validate(
     spec: TableSpec, *, today: date | None = None, on_progress: Progress = no_progress
 ) -> TableReport:
     """Checks a table against its registration over all rows. Never raises for what is wrong with the file."""
-    reading, found = read_subjects(spec, other_columns(spec, spec.fields, spec.label_column), on_progress)
+    columns = [*other_columns(spec, spec.fields, spec.label_column), *spec.tested_columns.values()]
+    reading, found = read_subjects(spec, list(dict.fromkeys(columns)), on_progress)
     problems = list(reading.problems)
     now = datetime.now(UTC)
     consents, consent_problems = read_consents(spec, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,11 @@ from msgspec import Meta
 from privacy.digests import IdFormat
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
+
+AGE: Final = "age_band"
+GENDER: Final = "gender"
+REGION: Final = "region"
+"""What a model may be tested for fairness by."""
 
 
 class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,6 +89,9 @@ class TableSpec(_Closed, frozen=True):
     age_column, birth_date_column: at most one. Rows below `minimum_age` are excluded, and so are rows whose
         age cannot be told (missing, unreadable, or outside 0 to 120 years), unless `keep_unknown_age`. A purpose of the
         policy may ask for a higher age.
+    gender_column, region_column: read, with the age, only to test a risk model of this holder's for fairness: never
+        trained on, never sent. The policy's purpose has to list the columns among its fields, like any other; those
+        that it does not list stay unread.
     retain_until: the last day on which the file may be used (PIPL 19); the sweeper then removes it where
         `erase_when_expired`, and what was derived from it in any case. retain_until_column: the same by row.
 
@@ -103,9 +111,21 @@ class TableSpec(_Closed, frozen=True):
     birth_date_column: str | None = None
     minimum_age: Annotated[int, Meta(ge=0, le=120)] = 14
     keep_unknown_age: bool = False
+    gender_column: str | None = None
+    region_column: str | None = None
     retain_until: date | None = None
     retain_until_column: str | None = None
     erase_when_expired: bool = False
+
+    @property
+    def tested_columns(self) -> dict[str, str]:
+        """Columns by which a model may be tested for fairness, by attribute (`AGE`, `GENDER`, `REGION`)."""
+        found = {
+            AGE: self.age_column or self.birth_date_column,
+            GENDER: self.gender_column,
+            REGION: self.region_column,
+        }
+        return {key: column for key, column in found.items() if column is not None}
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clients.tables.attributes import Attribute
 from clients.tables.columns import Floats
 from clients.tables.problems import Problem
 from clients.tables.subjects import FunnelStep
@@ -27,6 +28,7 @@ class CustomerTable:
     rows: their positions among the file's data rows, from 0.
     label: 0 or 1 per row, None when it was not asked for or the table has none.
     funnel: from `rows_in_file` over every reason for exclusion to `eligible`; the reasons add up.
+    attributes: by `clients.tables.attributes` key, what a model may be tested for fairness by; empty where no job asks.
     out_of_range: rows by field whose value was set to NaN because the registration forbids it.
 
     Its repr shows no data.
@@ -43,6 +45,7 @@ class CustomerTable:
     rows: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     values: Floats = field(repr=False)
     label: Labels | None = field(repr=False)
+    attributes: Mapping[str, Attribute] = field(repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.identifiers)
@@ -58,6 +61,7 @@ class CustomerTable:
             rows=self.rows[stays],
             values=self.values[stays],
             label=None if self.label is None else self.label[stays],
+            attributes={key: attribute.at(stays) for key, attribute in self.attributes.items()},
         )
 
     def keeping(self, fields: Sequence[str]) -> CustomerTable:
