@@ -26,6 +26,7 @@ from federation import (
     session,
     woe_binning,
 )
+from federation.enterprise import exchange_messages as enterprise
 from federation.messages import ARRAY_TYPES, Message
 from privacy.errors import MessageInvalid
 
@@ -42,6 +43,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *points.MESSAGES,
     *woe_binning.MESSAGES,
     *collinearity.MESSAGES,
+    *enterprise.MESSAGES,
 )
 MAX_MESSAGE_BYTES: Final = 1 << 30
 """A message over one gibibyte is refused before it is decoded."""

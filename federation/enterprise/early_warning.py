@@ -83,8 +83,10 @@ def deseasonalised(panel: Floats) -> Floats:
     return result
 
 
-def first_warnings(panel: Floats, in_book: Mask) -> tuple[FirmWarning, ...]:
+def first_warnings(panel: Floats, in_book: Mask, since: int = 0) -> tuple[FirmWarning, ...]:
     """One alert for each firm of the book that has any, the earliest, by row. in_book: (n,) whom the bank may hear of.
+
+    since: the first column of the panel whose alerts count, for what is watched month by month.
 
     The season is taken from all firms of the panel: it is the utility's own, and tells of nobody.
     Raises `ConfigInvalid` like `deseasonalised`, and when `in_book` is not a mask of the panel's firms.
@@ -93,7 +95,7 @@ def first_warnings(panel: Floats, in_book: Mask) -> tuple[FirmWarning, ...]:
         raise ConfigInvalid("warning_book", rows=len(panel))
     values = deseasonalised(panel)
     found: dict[int, FirmWarning] = {}
-    for month in range(BASE_MONTHS + GAP_MONTHS, panel.shape[1]):
+    for month in range(max(BASE_MONTHS + GAP_MONTHS, since), panel.shape[1]):
         fall = falls(values, month)
         for row in np.flatnonzero(_is_hit(fall) & in_book).tolist():
             found.setdefault(row, FirmWarning(row, month, _strength(float(fall[row, -1]))))

@@ -19,7 +19,7 @@ for how much of the weight there was a holder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +43,7 @@ class Component:
     column: str
     worst: float
     best: float
-    weight: int
+    weight: float
 
     def points(self, values: Floats) -> Floats:
         """(n,) points, not rounded; half the weight where the value is missing."""
@@ -62,7 +62,7 @@ class Topic:
     @property
     def weight(self) -> int:
         """Its points at most."""
-        return sum(component.weight for component in self.components)
+        return round(sum(component.weight for component in self.components))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -96,6 +96,31 @@ TOPICS: Final = (
     ),
 )
 """Cash flow is the bank's, orders and growth the platform's, payments the utility's. Weights add up to 100."""
+
+
+def with_weights(weights: Mapping[str, int], topics: Sequence[Topic] = TOPICS) -> tuple[Topic, ...]:
+    """The topics with other weights, by name; within a topic its columns keep their proportions.
+
+    Raises `ConfigInvalid` for an unknown topic, or when the weights do not add up to 100.
+    """
+    known = [topic.name for topic in topics]
+    unknown = sorted(set(weights) - set(known))
+    if unknown:
+        raise ConfigInvalid("health_topic_unknown", name=", ".join(unknown), known=", ".join(known))
+    found = tuple(
+        Topic(
+            topic.name,
+            tuple(
+                replace(item, weight=item.weight * weights.get(topic.name, topic.weight) / topic.weight)
+                for item in topic.components
+            ),
+        )
+        for topic in topics
+    )
+    total = sum(topic.weight for topic in found)
+    if total != FULL_SCORE or any(topic.weight < 0 for topic in found):
+        raise ConfigInvalid("health_weights", total=total)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
