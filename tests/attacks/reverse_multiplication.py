@@ -1,8 +1,8 @@
 """Reverse multiplication: a partner's columns from how its partial scores change between steps.
 
-Who. A label holder that decrypts for the partner (or colludes with who does). Source: Weng et al., arXiv 2011.09290,
-section IV: with w_(t+1) = w_t - rate g_t, a row's scores change by -rate x . g_t. Gradients and changes known, as many
-steps as columns give a linear system for x.
+Who. A label holder that decrypts for the partner (or colludes with who does). Source: Weng et al., arXiv 2011.09290:
+with w_(t+1) = w_t - rate g_t, a row's scores change by -rate x . g_t. Gradients and changes known, as many steps as
+columns give a linear system for x.
 """
 
 from __future__ import annotations

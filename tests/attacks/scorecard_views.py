@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ def _keys():
 
 
 def by_the_twin(table, options):
-    """The views of one training in the clear, masks drawn as the protocol draws them.
+    """The views of one training in the clear, masks of the protocol's size (from a seed, so that a test repeats).
 
     Per step: rows; masked (what L decrypts of the residuals), own_gradient (L's), masked_gradient (F's, as L decrypts
     it), partner_gradient (as F reads it). And bank, shop: the watched blocks; weights: of both.
@@ -34,8 +35,10 @@ def by_the_twin(table, options):
     layouts = Layouts.of(options, len(PARTIES.all), len(table.label))
     rows_layout, sums_layout = layouts.residuals(REAL_KEY_BITS), layouts.gradients(REAL_KEY_BITS)
 
+    drawn = random.Random(0)
+
     def masked(values, layout):
-        return [int(v) + m for v, m in zip(values, layout.draw(len(values)), strict=True)]
+        return [int(value) + drawn.getrandbits(layout.mask_bits) for value in values]
 
     return SimpleNamespace(
         bank=bank, shop=shop, weights=weights, batch=batch,

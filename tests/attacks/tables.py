@@ -59,7 +59,7 @@ def credit_table(seed, n_rows, *, fields=10, own_fields=8, bins=6, strength=1.0,
         return np.where(zero & (values < np.median(values, axis=0)), -9.0, values)
 
     values = {"bank": values_of(own_fields), "shop": values_of(fields)}
-    own = partner_strength * values["shop"][:, : fields // 2].clip(-2).mean(axis=1)
+    own = partner_strength * values["shop"][:, : (fields + 1) // 2].clip(-2).mean(axis=1)
     score = -1.3 + strength * factors[:, :2].sum(axis=1) * 0.8 + 0.7 * strength * own
     label = (rng.random(n_rows) < 1 / (1 + np.exp(-score))).astype(np.int64)
     codes, woe = {}, {}
