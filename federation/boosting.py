@@ -21,9 +21,9 @@ What each party learns. L: per node, the sums of g and h left of a partner's can
     least `k_min` rows of that node; and the side of every training row at the splits that won. F: which rows
     train, which of them count in every tree, which of them reach every node (also of the other parties' splits), which
     of its candidates won (and tied), how many trees stand and are kept. Coordinator: sizes.
-    Which rows validate says nothing of a row: it is drawn per class. Which rows GOSS keeps does: those with the largest
-    |g| are in every sample, so F can see over many trees who is hard to predict. Leaf-wise, F sees in which order
-    leaves are split, hence their gains' order.
+    Which rows validate says nothing of a row: it is drawn per class. Which rows GOSS keeps does: those of either class
+    with the largest |g| are in every sample, so F can see over many trees who is hard to predict.
+    Leaf-wise, F sees in which order leaves are split, hence the order of their gains.
     Not prevented: from the first joint tree on, a partner's root candidates are the same row sets in every tree,
     summed under fresh gradients that L knows. L can match them across trees, which shuffling does not hide, and
     solve for which rows lie on their left. Measured on the plaintext kernel with `k_min` 50: 400 rows and 60
@@ -38,8 +38,9 @@ Source. Cheng et al., "SecureBoost: a lossless federated learning framework", IE
     arXiv 2110.10927. GOSS: Ke et al., "LightGBM", NeurIPS 2017, algorithm 2; leaf-wise growth: section 2 there.
 Deviations. F sends the left sums of its candidates, shuffled over all its features, instead of per-feature
     histograms in threshold order. L checks every answered partition against the sums it decrypted. Ties are
-    resolved by F, so that the result does not depend on the shuffle. GOSS ranks by |g| alone, as the paper does, not by
-    |g h|, and a local first tree is not sampled. Levels are set apart one by one instead of ordered by g/h.
+    resolved by F, so that the result does not depend on the shuffle. GOSS ranks by |g| within each class, so that a
+    sample does not show the label, and a local first tree is not sampled. Levels are set apart one by one instead of
+    ordered by g/h.
 Equals. `trees.fit_trees` on the pooled codes: same trees, same scores.
 Cost. Per tree one encryption per row that counts (shared by all partners) and, per partner, about one half-size product
     per row and *pair* of features at the root and for under half of the rows of every further level, and one

@@ -37,8 +37,8 @@ class BoostingOptions:
     patience: training ends when the log loss on the validation rows has not improved for so many trees, and the best
         number of trees is kept; 0: never. validation_share: share of the training rows, per class, that validate then.
     class_weight: `ClassWeight`; a number is the weight of positive rows, negative ones have 1.
-    goss_top, goss_other: shares of the rows that a joint tree is grown from: those with the largest |g|, and others at
-        random (Ke et al. 2017); 0 and 0: all rows.
+    goss_top, goss_other: shares of each class's rows that a joint tree is grown from: those with the largest |g|, and
+        others at random (`row_weights.goss`); 0 and 0: all rows.
     growth, max_leaves: `Growth`; leaves per tree where the best leaf is split first. `depth` bounds both.
     """
 

@@ -91,7 +91,7 @@ class GrowingEnsemble:
         weights = np.where(counted, self._weights, 0.0)
         if options.samples and not self.is_local:
             full, _ = self._gradients(weights)
-            weights = weights * goss(full, counted, options, self.draws, len(self.trees))
+            weights = weights * goss(self.labels, full, counted, options, self.draws, len(self.trees))
             counted = weights > 0
         return TreeBuilder(*self._gradients(weights), options, counted)
 

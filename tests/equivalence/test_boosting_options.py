@@ -8,6 +8,7 @@ from boosting_scene import OPTIONS, Scene, run_and_compare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from federation.binning import fit_bins
 from federation.boosting_messages import CandidateSums, Gradients
 from federation.boosting_options import BoostingOptions, Growth
 from federation.row_weights import Draws, class_weights, goss, gradients_of, validation_rows
@@ -152,21 +153,48 @@ def test_no_sum_of_weighted_rows_leaves_its_room(class_weight, sampled):
 # --- GOSS
 
 
-def test_goss_keeps_the_largest_gradients_and_amplifies_the_drawn():
+def test_goss_keeps_the_largest_gradients_of_each_class_and_amplifies_the_drawn():
     rng = np.random.default_rng(2)
-    gradients = rng.integers(-1000, 1000, 400)
+    label = (rng.random(400) < 0.3).astype(int)
+    gradients = (1 + rng.permutation(400)) * np.where(label == 1, -3, 1)
     counted = rng.random(400) < 0.75
     options = replace(OPTIONS, goss_top=0.2, goss_other=0.1)
-    factors = goss(gradients, counted, options, Draws.of(400, 5), 3)
-    n_counted = counted.sum()
+    factors = goss(label, gradients, counted, options, Draws.of(400, 5), 3)
     assert not factors[~counted].any()
-    assert (factors == 1).sum() == round(0.2 * n_counted)
-    assert (factors == options.amplification).sum() == round(0.1 * n_counted)
-    assert np.abs(gradients[factors == 1]).min() >= np.abs(gradients[counted & (factors != 1)]).max()
+    for kind in (0, 1):
+        of_class = counted & (label == kind)
+        top = of_class & (factors == 1)
+        assert top.sum() == round(0.2 * of_class.sum())
+        assert (of_class & (factors == options.amplification)).sum() == round(0.1 * of_class.sum())
+        assert np.abs(gradients[top]).min() >= np.abs(gradients[of_class & (factors != 1)]).max()
     assert options.amplification == pytest.approx(0.8 / 0.1)
-    other_tree = goss(gradients, counted, options, Draws.of(400, 5), 4)
+    other_tree = goss(label, gradients, counted, options, Draws.of(400, 5), 4)
     assert ((other_tree == 1) == (factors == 1)).all()
     assert (other_tree != factors).any()
+
+
+@pytest.mark.parametrize("ranked", ["per class", "all together"])
+def test_who_is_in_every_sample_does_not_have_its_label(monkeypatch, ranked):
+    """Ranked all together, practically all of them are of the rarer class."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(4000, 4))
+    label = (rng.random(4000) < 1 / (1 + np.exp(1.5 - values[:, 0]))).astype(int)
+    codes = fit_bins(tuple("abcd"), values, 10).transform(values)
+    samples = []
+
+    def noted(labels, *arguments):
+        factors = goss(labels if ranked == "per class" else labels * 0, *arguments)
+        samples.append(factors > 0)
+        return factors
+
+    monkeypatch.setattr("federation.ensemble.goss", noted)
+    fit_trees(codes, label, replace(OPTIONS, trees=9, first_tree_local=True, goss_top=0.15, goss_other=0.1))
+    always = np.all(samples, axis=0)
+    assert always.sum() > 200
+    if ranked == "per class":
+        assert abs(label[always].mean() - label.mean()) < 0.1
+    else:
+        assert label[always].mean() > 0.95
 
 
 def test_goss_saves_ciphertexts_and_every_row_still_has_a_leaf(secret):
@@ -177,7 +205,8 @@ def test_goss_saves_ciphertexts_and_every_row_still_has_a_leaf(secret):
     sizes = {
         len(message.ciphertexts) // width for _, _, message in transcript if isinstance(message, Gradients)
     }
-    assert sizes == {2 * round(0.3 * len(scene.train))}
+    classes = np.bincount(scene.label[scene.train]).tolist()
+    assert sizes == {sum(2 * round(0.3 * size) for size in classes)}
     whole, _ = scene.twin(replace(OPTIONS, first_tree_local=True, min_child_rows=5))
     assert twin.trees[0] == whole.trees[0]  # a local tree is not sampled
     assert twin.trees[1] != whole.trees[1]
