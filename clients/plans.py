@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -15,6 +15,9 @@ from federation.trees import BoostingOptions
 from federation.woe_options import WoeOptions
 from federation.woe_selection import SelectionOptions
 from privacy.errors import ConfigInvalid
+
+SMALLEST_BATCH: Final = 4
+"""Fewest rows of a scorecard's batch, in multiples of k_min."""
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -98,7 +101,13 @@ def selection_options(job: Job) -> SelectionOptions:
 def scorecard_options(job: Job) -> ScorecardOptions:
     """The job's parameters for the fit."""
     plan = scorecard_plan(job)
-    return ScorecardOptions(degree=plan.degree, passes=plan.passes, batches=plan.batches, l2=plan.l2)
+    return ScorecardOptions(
+        degree=plan.degree,
+        passes=plan.passes,
+        batches=plan.batches,
+        l2=plan.l2,
+        min_batch_rows=SMALLEST_BATCH * job.security.k_min,
+    )
 
 
 def split_rows(plan: RiskPlan | ScorecardPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:

@@ -53,7 +53,8 @@ class ScorecardOptions:
     """What the parties agree on before training.
 
     degree, limit: of the polynomial that stands for the logistic function. batches: parts of the training rows;
-    passes: how often each is used.
+    passes: how often each is used. min_batch_rows: fewest rows of a batch, beside `ROWS_PER_FEATURE`: a few dozen rows'
+    labels could be found by trying them all (docs/attacks.md).
     """
 
     degree: int = 5
@@ -61,12 +62,14 @@ class ScorecardOptions:
     passes: int = 3
     batches: int = 5
     l2: float = 1.0
+    min_batch_rows: int = 1
 
     def __post_init__(self) -> None:
         if self.degree not in DEGREES:
             raise ConfigInvalid("scorecard_degree", name=self.degree, known=", ".join(map(str, DEGREES)))
         ranges: dict[str, tuple[float, float]] = {
             "limit": (1.0, 16.0), "passes": (1, 50), "batches": (1, 250), "l2": (1e-6, 1e9),
+            "min_batch_rows": (1, 1e6),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -211,10 +214,9 @@ def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOpt
         raise ConfigInvalid("scorecard_batches")
     rows = [np.flatnonzero(batch == number) for number in range(options.batches)]
     smallest = min(len(of_batch) for of_batch in rows)
-    if max_columns(smallest) < columns:
-        raise ConfigInvalid(
-            "scorecard_batch_small", rows=smallest, columns=columns, minimum=columns * ROWS_PER_FEATURE
-        )
+    needed = max(columns * ROWS_PER_FEATURE, options.min_batch_rows)
+    if smallest < needed:
+        raise ConfigInvalid("scorecard_batch_small", rows=smallest, columns=columns, minimum=needed)
     return rows
 
 

@@ -1,5 +1,7 @@
 """What a party of scorecard training refuses to start with: data, weights and options that do not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scorecard_delivery import refused, run_until
@@ -129,3 +131,12 @@ def test_options_out_of_range_are_refused(fields, key):
     with pytest.raises(ConfigInvalid) as caught:
         ScorecardOptions(**fields)
     assert caught.value.key == key
+
+
+def test_a_batch_of_few_rows_is_refused_however_few_its_columns_are():
+    scene = Scene(seed=4, partners=1, n_rows=240)  # 180 rows train, four columns with the intercept's
+    enough = ScorecardOptions(degree=3, passes=1, batches=2, min_batch_rows=90)
+    scene.label_holder(enough)
+    with pytest.raises(ConfigInvalid) as caught:
+        scene.label_holder(replace(enough, min_batch_rows=91))
+    assert caught.value.key == "scorecard_batch_small"
