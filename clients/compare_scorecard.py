@@ -13,7 +13,13 @@ from clients.releases import quality_decimals
 from federation import metrics
 from federation.binning import Integers
 from federation.points_models import FeatureHolderScorecard, LabelHolderScorecard
-from federation.scorecard_fit import Block, deal_batches, fit_scorecard, prevalence_log_odds
+from federation.scorecard_fit import (
+    Block,
+    deal_batches,
+    fit_scorecard,
+    prevalence_log_odds,
+    with_fewer_batches,
+)
 
 Part = tuple[StageContext, LabelHolderScorecard | FeatureHolderScorecard]
 
@@ -26,7 +32,8 @@ def compare_scorecard(parties: list[Part], train: Integers, points: np.ndarray[A
     holder = parties[0][0]
     job, label = holder.job, holder.aligned_label()
     test = np.setdiff1d(np.arange(len(label)), train)
-    options = scorecard_options(job)
+    widths = [len(part.binning.fields) + (place == 0) for place, (_, part) in enumerate(parties)]
+    options = with_fewer_batches(scorecard_options(job), len(train), max(widths))
     codes = [part.binning.transform(context.aligned(part.binning.fields).values) for context, part in parties]
     blocks = [
         Block(context.plan.name, of_party[train], part.binning.woe, options, has_intercept=place == 0)
@@ -35,11 +42,9 @@ def compare_scorecard(parties: list[Part], train: Integers, points: np.ndarray[A
     blocks[0].set_intercept(prevalence_log_odds(label[train]))
     batch = deal_batches(holder.kept.rows[train], options, scorecard_plan(job).seed)
     twin = fit_scorecard(blocks, label[train].astype(np.int64), batch, options)
-    columns = [part.binning.woe_of(of_party) for (_, part), of_party in zip(parties, codes, strict=True)]
-    pooled = twin[0].intercept + sum(
-        of_party @ np.array(weights.weights) for of_party, weights in zip(columns, twin, strict=True)
-    )
-    together = np.hstack(columns)
+    woe = [part.binning.woe_of(of_party) for (_, part), of_party in zip(parties, codes, strict=True)]
+    together = np.hstack(woe)
+    pooled = twin[0].intercept + together @ np.concatenate([np.array(weights.weights) for weights in twin])
     oracle = LogisticRegression(C=1 / options.l2, max_iter=1000).fit(together[train], label[train])
     exact = oracle.decision_function(together)
     differences = [

@@ -16,7 +16,7 @@ from federation.woe_options import WoeOptions
 from federation.woe_selection import SelectionOptions
 from privacy.errors import ConfigInvalid
 
-SMALLEST_BATCH: Final = 4
+SMALLEST_BATCH: Final = 20
 """Fewest rows of a scorecard's batch, in multiples of k_min."""
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
@@ -106,6 +106,7 @@ def scorecard_options(job: Job) -> ScorecardOptions:
         passes=plan.passes,
         batches=plan.batches,
         l2=plan.l2,
+        rows_per_column=max(10, job.security.k_min),
         min_batch_rows=SMALLEST_BATCH * job.security.k_min,
     )
 

@@ -18,7 +18,7 @@ from federation.jobs import Method
 from federation.messages import Message
 from federation.point_scale import PointScale
 from federation.points_models import FeatureHolderScorecard, LabelHolderScorecard, PublishedName
-from federation.scorecard_fit import deal_batches
+from federation.scorecard_fit import deal_batches, with_fewer_batches
 from privacy.errors import ConfigInvalid
 
 SCORECARD_RECORD: Final = "scorecard_model"
@@ -118,6 +118,8 @@ class ScorecardStage:
         stopped, _ = kept.training or (None, None)
         if context.is_label_holder:
             train = kept.train_rows
+            columns = (1 + len(self._binning.fields), *map(len, kept.selection.partners.values()))
+            options = with_fewer_batches(options, len(train), max(columns))
             self.role = scorecard.LabelHolder(
                 job.roles,
                 codes,

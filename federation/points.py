@@ -8,7 +8,7 @@ What each party learns. L: per row every partner's rounded points, and which of 
     which rows are scored. Coordinator: sizes.
     Not prevented: over many rows L sees how a partner's points are distributed; who knows a partner's table can narrow
     down a row's bins (`tests/attacks`; docs/attacks.md has numbers). The table stays with the partner for that reason.
-Source. Siddiqi 2006, chapter 6, for points and adverse codes; Gao and Zhang, arXiv 2207.11788 (ACM CCS 2022), for what
+Source. Siddiqi 2006, chapter 6, for points and adverse codes; Rassouli, Varasteh and Gündüz, arXiv 2207.11788, for what
     scores give away.
 Deviations. Points are rounded, every row is answered once per run, and `allowed` lets F leave rows unanswered, those it
     has answered too often (docs/limitations.md).

@@ -275,7 +275,7 @@ class LabelHolder:
     def _open(self, sender: str, message: MaskedGradient) -> bytes:
         """A partner's gradient under its masks: as many numbers as it may have columns, no more; none without any."""
         width, count = self._key.ciphertext_bytes, -(-len(message.ciphertexts) // self._key.ciphertext_bytes)
-        most = max_columns(len(self._rows[self._place[1]]))
+        most = max_columns(len(self._rows[self._place[1]]), self._options)
         slots = self._layouts.gradients(self._key.bits).slots
         if count > slots.plaintexts(most) or len(message.ciphertexts) != count * width:
             raise MessageInvalid("scorecard_gradient_size", sender=sender, most=most)

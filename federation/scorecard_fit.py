@@ -15,7 +15,7 @@ the weights of the last pass (Polyak and Juditsky 1992), which takes the batches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -36,10 +36,6 @@ WOE_BITS: Final = 10
 """Fraction bits of a weight of evidence."""
 MAXIMUM_WOE: Final = 16.0
 """Larger ones are an error: a bin of 50 rows among 100 million has less."""
-ROWS_PER_FEATURE: Final = 10
-"""A batch has at least so many rows for each feature of one party: fewer equations than unknowns by far, so that
-gradients cannot be solved for single rows' residuals."""
-
 LARGEST_LEVERAGE: Final = 0.4
 """Largest share of a single row's residual that one party's sums over a batch may determine (`Block.check`). The sum
 over a bin of k rows determines 1/k of each: a bin of two is too small."""
@@ -53,8 +49,8 @@ class ScorecardOptions:
     """What the parties agree on before training.
 
     degree, limit: of the polynomial that stands for the logistic function. batches: parts of the training rows;
-    passes: how often each is used. min_batch_rows: fewest rows of a batch, beside `ROWS_PER_FEATURE`: a few dozen rows'
-    labels could be found by trying them all (docs/attacks.md).
+    passes: how often each is used. rows_per_column, min_batch_rows: fewest rows of a batch, for each column of one
+    party and in all: from gradients of fewer the residuals of single rows could be solved for (docs/attacks.md).
     """
 
     degree: int = 5
@@ -62,6 +58,7 @@ class ScorecardOptions:
     passes: int = 3
     batches: int = 5
     l2: float = 1.0
+    rows_per_column: int = 10
     min_batch_rows: int = 1
 
     def __post_init__(self) -> None:
@@ -69,7 +66,7 @@ class ScorecardOptions:
             raise ConfigInvalid("scorecard_degree", name=self.degree, known=", ".join(map(str, DEGREES)))
         ranges: dict[str, tuple[float, float]] = {
             "limit": (1.0, 16.0), "passes": (1, 50), "batches": (1, 250), "l2": (1e-6, 1e9),
-            "min_batch_rows": (1, 1e6),
+            "rows_per_column": (10, 1e6), "min_batch_rows": (1, 1e6),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -82,6 +79,10 @@ class ScorecardOptions:
     @property
     def steps(self) -> int:
         return self.passes * self.batches
+
+    def rows_needed(self, columns: int) -> int:
+        """Fewest rows of a batch when one party has so many columns."""
+        return max(columns * self.rows_per_column, self.min_batch_rows)
 
 
 class BlockWeights(msgspec.Struct, frozen=True):
@@ -200,9 +201,15 @@ def deal_batches(order: Integers, options: ScorecardOptions, seed: int) -> Integ
     return batch
 
 
-def max_columns(batch_rows: int) -> int:
+def max_columns(batch_rows: int, options: ScorecardOptions) -> int:
     """How many columns' gradients a batch of so many rows may give one party."""
-    return batch_rows // ROWS_PER_FEATURE
+    return batch_rows // options.rows_per_column
+
+
+def with_fewer_batches(options: ScorecardOptions, n_rows: int, columns: int) -> ScorecardOptions:
+    """The options with as many batches, up to theirs, as `n_rows` training rows allow for `columns` of one party."""
+    most = n_rows // options.rows_needed(columns)
+    return replace(options, batches=max(1, min(options.batches, most)))
 
 
 def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOptions) -> list[Integers]:
@@ -214,7 +221,7 @@ def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOpt
         raise ConfigInvalid("scorecard_batches")
     rows = [np.flatnonzero(batch == number) for number in range(options.batches)]
     smallest = min(len(of_batch) for of_batch in rows)
-    needed = max(columns * ROWS_PER_FEATURE, options.min_batch_rows)
+    needed = options.rows_needed(columns)
     if smallest < needed:
         raise ConfigInvalid("scorecard_batch_small", rows=smallest, columns=columns, minimum=needed)
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from gmpy2 import mpz
@@ -131,23 +132,26 @@ class FeatureHolder:
         sender = self._label_holder
         in_training = flags_of(message.train_rows, len(self._codes), sender)
         rows = np.flatnonzero(in_training)
-        fits = message.batch.dtype == np.uint8 and len(message.model) == MODEL_ID_BYTES
+        batch = message.batch
+        fits = batch.dtype == np.uint8 and len(batch) and len(message.model) == MODEL_ID_BYTES
         if not fits or not len(rows) or message.columns < 1:
             raise MessageInvalid("boosting_begin", sender=sender)
+        # L may have dealt fewer batches than the job's, for the sake of their size.
+        dealt = min(int(batch.max()) + 1, self._options.batches)
+        options = replace(self._options, batches=dealt)
         self._key = PublicKey.from_bytes(
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )
         codes = self._codes[rows]
-        self._block = Block(
-            self._name, codes, self._woe, self._options, has_intercept=False, start=self._start
-        )
+        self._block = Block(self._name, codes, self._woe, options, has_intercept=False, start=self._start)
         columns = max(message.columns, self._block.columns.shape[1])
-        self._rows = batch_rows(message.batch.astype(np.int64), len(rows), columns, self._options)
+        self._rows = batch_rows(batch.astype(np.int64), len(rows), columns, options)
         self._block.check(self._rows)
         n_codes = [len(table) for table in self._woe]
         self._coded = [CodedRows(codes[of_batch], n_codes) for of_batch in self._rows]
-        self._layouts = Layouts.of(self._options, self._n_parties, len(rows))
+        self._layouts = Layouts.of(options, self._n_parties, len(rows))
         self._layouts.gradients(self._key.bits)
+        self._options, self.progress.total = options, options.steps
         self.model_id, self._columns, self._has_begun = message.model, message.columns, True
         return [Outgoing(sender, self._row_masks(len(rows)))] if self._is_last else self._take_held()
 

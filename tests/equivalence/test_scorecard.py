@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scorecard_scene import KEY_BITS, Scene, keys
+from scorecard_scene import KEY_BITS, Scene, keys, over_the_wire
 from sklearn.linear_model import LogisticRegression
 
 from federation.metrics import auc, ks
-from federation.scorecard_fit import ScorecardOptions, deal_batches
+from federation.roles import Rehearsal
+from federation.scorecard_fit import ScorecardOptions, deal_batches, with_fewer_batches
 from federation.scorecard_polynomial import OFFSET, LogisticPolynomial
 
 
@@ -105,3 +106,24 @@ def test_batches_follow_the_rows_and_not_their_order():
 
 def test_keys_of_the_scene_are_the_size_of_tests():
     assert {key.public.bits for key in keys().values()} == {KEY_BITS}
+
+
+def test_fewer_batches_are_dealt_where_rows_are_few():
+    options = ScorecardOptions(batches=5, rows_per_column=20, min_batch_rows=100)
+    assert with_fewer_batches(options, 10_000, 4).batches == 5
+    assert with_fewer_batches(options, 399, 4).batches == 3  # 100 rows are more than four times 20
+    assert with_fewer_batches(options, 399, 10).batches == 1
+    assert with_fewer_batches(options, 50, 10).batches == 1  # and the roles refuse it
+
+
+def test_a_partner_takes_the_number_of_batches_that_were_dealt():
+    scene = Scene(seed=5, partners=2)
+    planned = ScorecardOptions(degree=3, passes=2, batches=5)
+    dealt = with_fewer_batches(planned, len(scene.train), 4)
+    assert dealt.batches == 3
+    roles = {"bank": scene.label_holder(dealt)}
+    roles |= {name: scene.feature_holder(name, planned) for name in scene.parties.feature_holders}
+    results = Rehearsal(roles, over_the_wire).run()
+    for name, expected in zip(scene.parties.all, scene.train_in_the_clear(dealt), strict=True):
+        assert results[name].weights == pytest.approx(expected.weights, abs=1e-9)
+    assert all(role.progress.done == role.progress.total == 6 for role in roles.values())

@@ -167,7 +167,7 @@ def test_sums_encrypted_under_another_partys_key_are_found_out(roles):
         ({"batch": np.zeros(N_TRAIN - 1, "|u1")}, ConfigInvalid, "scorecard_batches"),
         ({"batch": np.zeros((N_TRAIN, 1), "|u1")}, ConfigInvalid, "scorecard_batches"),
         ({"batch": np.full(N_TRAIN, OPTIONS.batches, "|u1")}, ConfigInvalid, "scorecard_batches"),
-        ({"batch": np.zeros(N_TRAIN, "|u1")}, ConfigInvalid, "scorecard_batch_small"),
+        ({"batch": np.ones(N_TRAIN, "|u1")}, ConfigInvalid, "scorecard_batch_small"),
         ({"public_key": b"\x0f" * 16}, KeyMismatch, "paillier_key_short"),
         ({"public_key": b""}, KeyMismatch, "paillier_key_invalid"),
         ({"generator": b"\x05"}, KeyMismatch, "paillier_generator_unasked"),
