@@ -11,7 +11,7 @@ FIELDS ?= 50
 WORKERS ?= 2
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate test scenarios check format docs lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate bench-risk test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -41,6 +41,9 @@ bench-credit: $(STAMP)  ## 64 trees of depth 6 over real Flower; CREDIT_DATA nam
 
 bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator's relay.
 	$(BIN)/python -m benchmarks.frames_over_relay
+
+bench-risk: $(STAMP)  ## Scorecard and boosting on public data over real Flower: ONLY=scorecard,boosting_20x5.
+	$(BIN)/python -m benchmarks.risk_over_flower $(if $(ONLY),--only $(ONLY))
 
 bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
 	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
