@@ -17,6 +17,9 @@ from clients.gate.watch import ConsentWatch
 from clients.home import NodeHome
 from clients.inbox import Inbox
 from clients.stages import PartyStage, build_stage
+from clients.validation.disclosing import Counted, add_stage
+from clients.validation.from_job import write_reports
+from clients.validation.record import StageTraffic
 from federation import session as control
 from federation.frames import Endpoint, Received
 from federation.jobs import Stage, decode_job
@@ -112,6 +115,10 @@ class PartySession:
         self._traffic_before = self._endpoint.traffic.copy()
         self._early: list[Received] = []
         self._notes = Every(PROGRESS_SECONDS)
+        self._began = time.monotonic()
+        self._stages: tuple[StageTraffic, ...] = ()
+        if self._context.is_label_holder and self._job.needs_label:
+            self._context.at_end(self._report_models)
 
     def _check_job(self) -> None:
         settings = self._home.settings
@@ -361,11 +368,27 @@ class PartySession:
             received=dict(traffic.received),
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
+        self._stages = add_stage(self._stages, _stage_traffic(self._name, finished))
         if self._send([Outgoing(COORDINATOR, finished)], self._number):
             self._stage = None
             self._is_witnessed = self._name == Stage.WITNESS
             if self._name != Stage.WITNESS:
                 self._done.append(self._name)
+
+    def _report_models(self) -> None:
+        write_reports(self._context, self._counted())
+
+    def _counted(self) -> Counted:
+        """What this party has counted in the session so far."""
+        traffic = self._endpoint.traffic
+        return Counted(
+            received=dict(traffic.received),
+            bytes_sent=traffic.bytes_sent.total(),
+            bytes_received=traffic.bytes_received.total(),
+            ciphertexts_opened=self._context.decrypted,
+            seconds=time.monotonic() - self._began,
+            stages=self._stages,
+        )
 
     def _note_finished(self) -> None:
         """The end of a stage, and what the key opened in it, for the log."""
@@ -430,3 +453,13 @@ class PartySession:
         failed = control.StageFailed(code=error.code, texts=texts, reasons=reasons_of(error))
         with contextlib.suppress(Exception):
             self._tell(COORDINATOR, failed, self._number)
+
+
+def _stage_traffic(name: str, finished: control.StageFinished) -> StageTraffic:
+    return StageTraffic(
+        stage=name,
+        messages_received=sum(finished.received.values()),
+        bytes_sent=sum(finished.bytes_sent.values()),
+        bytes_received=sum(finished.bytes_received.values()),
+        seconds=round(finished.seconds, 2),
+    )

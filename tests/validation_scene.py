@@ -9,8 +9,10 @@ from clients.validation.evidence import BinEvidence, Evidence, FieldEvidence, Gr
 from clients.validation.record import (
     FunnelStep,
     Identification,
+    Importance,
     ModelKind,
     PointsScale,
+    StageTraffic,
     Traffic,
     Words,
 )
@@ -97,7 +99,11 @@ def make_evidence(rows: int = 8000, seed: int = 7, **changes: Any) -> Evidence:
         joint=1 / (1 + np.exp(-odds)),
         alone=1 / (1 + np.exp(-alone_odds)),
         points=np.round(600 - 20 * np.log2(50) - factor * odds).astype(np.int64),
-        scale=PointsScale(base=600, base_odds=50.0, pdo=20),
+        scale=PointsScale(base=600, base_odds=50.0, pdo=20, constant=512.3),
+        importance=(
+            Importance(party="shop", name="", share=0.6125),
+            Importance(party="bank", name="income", share=0.3875),
+        ),
         target=Words(en="90 days past due within 12 months", zh="12 个月内逾期 90 天"),
         window=Words(en="Applications of 2024, outcome in 2025", zh="2024 年的申请，2025 年的结果"),
         test_share=0.3,
@@ -134,6 +140,15 @@ def make_evidence(rows: int = 8000, seed: int = 7, **changes: Any) -> Evidence:
                 bytes_received=8_345_678,
                 ciphertexts_opened=12_345,
                 seconds=41.25,
+            ),
+        ),
+        stages=(
+            StageTraffic(
+                stage="risk",
+                messages_received=30,
+                bytes_sent=40_234_567,
+                bytes_received=7_345_678,
+                seconds=31.5,
             ),
         ),
     )

@@ -45,6 +45,12 @@ def published(zh: str, en: str) -> str:
     return f"{zh}{_LANGUAGES_APART}{en}"
 
 
+def name_in(name: str, language: str) -> str:
+    """How one language names the field of a reason: a published name in it, any other as it is."""
+    zh, apart, en = name.partition(_LANGUAGES_APART)
+    return name if not apart else zh if language.startswith("zh") else en
+
+
 def parse_reasons(cell: str) -> tuple[RiskReason, ...]:
     """Reasons as results hold them, "income:raises;arrears:lowers". Raises `ConfigInvalid` without telling the cell."""
     found = []
@@ -68,9 +74,8 @@ def _catalog() -> Catalog:
 
 def sentence(name: str, direction: Direction, language: str | None = None, kind: str = "") -> str:
     """One plain sentence about a field or a published name. kind: the field's declared class, where it has one."""
-    zh, apart, en = name.partition(_LANGUAGES_APART)
-    if apart:
-        name = zh if (language or current_language()).startswith("zh") else en
+    if _LANGUAGES_APART in name:
+        name = name_in(name, language or current_language())
         return text(f"lending.because.published.{direction.value}", language=language, name=name)
     found = _catalog().of_column(name, kind)
     if found is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from clients.validation.checks import make_checks
@@ -56,6 +57,9 @@ def build(evidence: Evidence) -> ValidationReport:
         sample=_sample(evidence),
         fields=tuple(_field(item, k_min) for item in evidence.fields),
         points=evidence.scale,
+        importance=tuple(
+            msgspec.structs.replace(item, share=rounded(item.share)) for item in evidence.importance
+        ),
         performance=performance_of(evidence, tables),
         bands=tables.bands(),
         cut_offs=tables.cut_offs(),
@@ -218,7 +222,12 @@ def _reasons(evidence: Evidence) -> tuple[Reason, ...]:
 def _disclosed(evidence: Evidence) -> Disclosed | None:
     if not evidence.learnt and not evidence.traffic:
         return None
-    return Disclosed(learnt=evidence.learnt, traffic=evidence.traffic, undeclared=evidence.undeclared)
+    return Disclosed(
+        learnt=evidence.learnt,
+        traffic=evidence.traffic,
+        undeclared=evidence.undeclared,
+        stages=evidence.stages,
+    )
 
 
 def _limits(evidence: Evidence, tables: ScoreTables) -> Sequence[Words]:

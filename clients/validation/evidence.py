@@ -14,9 +14,11 @@ from clients.validation.record import (
     Comparison,
     FunnelStep,
     Identification,
+    Importance,
     Learnt,
     ModelCard,
     PointsScale,
+    StageTraffic,
     Traffic,
     Words,
 )
@@ -45,7 +47,7 @@ class BinEvidence:
     goods: int
     bads: int
     woe: float
-    points: int | None = None
+    points: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +93,10 @@ class Evidence:
     label: (n,) 0 and 1 (bad), of the matched rows; train: (n,) bool. joint, alone: (n,) probabilities of being bad from
         the joint model and from the label holder's own fields. points: (n,), the joint model's points, higher is
         better; without them the score is the probability.
-    codes: (n,) bin codes per own field, for its stability. demographics: by age_band, gender, region. reasons: per
-        code its text and the rows (n,) where it was among the top reasons. approval: the share of approvals that the
-        fairness tables assume. bands: of the lending policy, if there is one. periods: stability between later periods.
+    importance: of trees. codes: (n,) bin codes per own field, for its stability. demographics: by age_band, gender,
+        region. reasons: per code its text and the rows (n,) where it was among the top reasons. approval: the share of
+        approvals that the fairness tables assume. bands: of the lending policy, if there is one. periods: stability
+        between later periods.
     """
 
     identification: Identification
@@ -103,6 +106,7 @@ class Evidence:
     alone: Floats | None = None
     points: Counts | None = None
     scale: PointsScale | None = None
+    importance: tuple[Importance, ...] = ()
     target: Words
     window: Words | None = None
     test_share: float
@@ -118,6 +122,7 @@ class Evidence:
     pooled: tuple[float, float] | None = None
     learnt: tuple[Learnt, ...] = ()
     traffic: tuple[Traffic, ...] = ()
+    stages: tuple[StageTraffic, ...] = ()
     undeclared: int = 0
     limits: tuple[Words, ...] = ()
     card: ModelCard | None = None

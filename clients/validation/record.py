@@ -100,7 +100,7 @@ class Bin(Section, frozen=True):
     bads: int | None
     bad_rate: float | None
     woe: float | None
-    points: int | None
+    points: float | None
 
 
 class Field(Section, frozen=True):
@@ -125,11 +125,23 @@ class Field(Section, frozen=True):
 
 
 class PointsScale(Section, frozen=True):
-    """Points = offset + factor ln(odds of good): `base` points at odds of `base_odds` to 1, doubled every `pdo`."""
+    """Points = offset + factor ln(odds of good): `base` points at odds of `base_odds` to 1, doubled every `pdo`.
 
-    base: int
+    constant: what everybody has before any bin is looked at; None where it is not known.
+    """
+
+    base: float
     base_odds: float
-    pdo: int
+    pdo: float
+    constant: float | None = None
+
+
+class Importance(Section, frozen=True):
+    """A part of the gain of all splits of trees: of an own field, or of all of a partner's (name: "")."""
+
+    party: str
+    name: str
+    share: float
 
 
 class Quality(Section, frozen=True):
@@ -338,10 +350,23 @@ class Traffic(Section, frozen=True):
     seconds: float | None
 
 
+class StageTraffic(Section, frozen=True):
+    """What the label holder counted in one stage (`federation.jobs.Stage`), however often it was begun again."""
+
+    stage: str
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    seconds: float
+
+
 class Disclosed(Section, frozen=True):
+    """undeclared: messages that reached the label holder and that no protocol of the job declares."""
+
     learnt: tuple[Learnt, ...]
     traffic: tuple[Traffic, ...]
     undeclared: int
+    stages: tuple[StageTraffic, ...] = ()
 
 
 class Check(Section, frozen=True):
@@ -372,6 +397,7 @@ class ValidationReport(Section, frozen=True, tag_field="schema", tag=SCHEMA):
     sample: Sample | None = None
     fields: tuple[Field, ...] = ()
     points: PointsScale | None = None
+    importance: tuple[Importance, ...] = ()
     performance: Performance | None = None
     bands: tuple[Band, ...] = ()
     cut_offs: tuple[CutOff, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup, escape
 
@@ -13,6 +13,10 @@ from federation.formats import ABSENT, MINUS, NumberFormats
 from privacy.texts import catalogue, current_language
 
 Number = Figure | None
+GROUPS: Final = {
+    "female": "group.female", "male": "group.male", "other": "group.other", "unknown": "fairness.unknown",
+}  # fmt: skip
+"""Groups that have a text; others are called what the table calls them."""
 
 
 class Wording:
@@ -30,6 +34,16 @@ class Wording:
     def other(self, key: str, fallback: str) -> str:
         """A text of another area, or the fallback."""
         return catalogue(self.language).get(key, fallback)
+
+    def group(self, name: str) -> Markup:
+        """A group of people of the fairness tables."""
+        return self(GROUPS[name]) if name in GROUPS else escape(name)
+
+    def step(self, reason: str) -> Markup:
+        """A step from the label holder's file to the people of a model."""
+        if reason == "matched":
+            return self("funnel.matched")
+        return escape(self.other(f"tables.funnel.{reason}", reason))
 
     def say(self, both: dict[str, str]) -> str:
         """A text that the record holds in both languages."""
@@ -62,8 +76,12 @@ class Wording:
         return self._data(number, lambda value: f"{value:.2f}".replace("-", MINUS))
 
     def points(self, number: Number) -> Markup:
-        """Whole points, with a sign."""
-        return self._data(number, lambda value: f"{value:+.0f}".replace("-", MINUS) if value else "0")
+        """Points with a sign; tenths where there are any."""
+
+        def form(value: float) -> str:
+            return f"{value:+.1f}" if value % 1 else f"{value:+.0f}" if value else "0"
+
+        return self._data(number, lambda value: form(value).replace("-", MINUS))
 
     def size(self, number: Number) -> Markup:
         return self._data(number, self._formats.size)
