@@ -31,7 +31,8 @@ def explain(home: NodeHome, job_file: Path, rows: int | None = None) -> TreePlan
         raise ConfigInvalid("no_group_by", job=job.name)
     table = Gate(home, job, EXPLAINING, is_preview=True).load(fields, with_label=False)
     view = table.view()  # the gate may have left fields out
-    binning = fit_bins(view.fields, view.values, risk.bins)
+    categorical = home.settings.table.categorical_fields
+    binning = fit_bins(view.fields, view.values, risk.bins, categorical=categorical, k_min=job.security.k_min)
     coded = CodedRows(binning.transform(view.values), binning.n_codes)
     wanted = len(coded) if rows is None else rows
     seen = min(wanted, len(coded))
