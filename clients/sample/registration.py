@@ -8,6 +8,7 @@ from typing import Final
 from clients.sample.consents import notice_of
 from clients.sample.dirt import PHONE_PREFIX
 from clients.sample.people import FEATURES
+from clients.sample.titles import PUBLISHED
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
 from privacy.identifiers import IdentifierKind
 
@@ -37,12 +38,13 @@ def sample_table(folder: Path, party: str) -> TableSpec:
             transform=feature.transform,
             minimum=feature.minimum,
             maximum=feature.maximum,
+            published=PUBLISHED[feature.name],
         )
         for feature in FEATURES
         if feature.party == party
     ]
     if party == "bank":
-        fields.append(FieldSpec(name="age", minimum=0, maximum=120))
+        fields.append(FieldSpec(name="age", minimum=0, maximum=120, published=PUBLISHED["age"]))
     return TableSpec(
         path=str(folder / party / "customers.csv"),
         id_column="phone",
