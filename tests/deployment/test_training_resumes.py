@@ -32,6 +32,7 @@ def test_a_killed_training_resumes(tmp_path) -> None:
     job = msgspec.structs.replace(
         parsed.job,
         segments=None,
+        scorecard=None,
         risk=msgspec.structs.replace(parsed.job.risk, trees=TREES),
         deadlines=Deadlines(join=150, silence=15, step=120),
     )

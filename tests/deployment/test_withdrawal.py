@@ -34,7 +34,9 @@ def test_a_withdrawal_by_command_takes_the_subject_out_of_the_running_job(tmp_pa
     local = LocalFederation(tmp_path / "federation", parsed, file)
     local.start()
     try:
-        match_only = msgspec.structs.replace(parsed.job, name="look", segments=None, risk=None)
+        match_only = msgspec.structs.replace(
+            parsed.job, name="look", segments=None, scorecard=None, risk=None
+        )
         assert SubmittedJob(local.coordinator, match_only).follow(lambda event: None).status == "done"
         shop = local.home_of("ecommerce")
         (customers,) = NodeHome.open(shop).results.rglob("customers.csv")
@@ -51,7 +53,7 @@ def test_a_withdrawal_by_command_takes_the_subject_out_of_the_running_job(tmp_pa
                 withdraw(shop, [person])
 
         long = msgspec.structs.replace(
-            parsed.job, segments=None, risk=msgspec.structs.replace(parsed.job.risk, trees=60)
+            parsed.job, segments=None, scorecard=None, risk=msgspec.structs.replace(parsed.job.risk, trees=60)
         )
         outcome = SubmittedJob(local.coordinator, long).follow(watch)
         assert gone

@@ -1,4 +1,4 @@
-"""The example of public data: its policies admit its job, with exact values, and nothing else would."""
+"""The examples of public data: their policies admit their jobs, with exact values, and nothing else would."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from privacy.reasons import Finding, Reason
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "default_credit" / "job.toml"
 FOUND = read_job_file(EXAMPLE)
 PARTIES = [entry.name for entry in FOUND.party]
+OTHERS = ("default_credit/scorecard.toml", "uci_credit_card/job.toml")
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,19 @@ def test_every_exception_says_why(scene, party):
     assert {item.reason for item in policy.overrides} == {
         "public research data, to reproduce published figures"
     }
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_jobs_are_admitted_with_exact_values_too(tmp_path, name):
+    file = EXAMPLE.parents[1] / name
+    found = read_job_file(file)
+    tables = {entry.name: msgspec.convert(entry.table, TableSpec) for entry in found.party}
+    scene = InProcessFederation(tmp_path, tables)
+    for entry in found.party:
+        home = scene.nodes[entry.name]
+        activate_for_rehearsal(home, file, scene.coordinator.identity.public.fingerprint, Path(entry.policy))
+        assert preview(home, found.job) == ()
+        policy = active_policy(home)
+        _, terms = decide_for(home, found.job, policy, catalog_of(policy), today())
+        assert terms is not None
+        assert {(item.action, item.minimise) for item in terms.treatments.values()} == {(Action.USE, "none")}
