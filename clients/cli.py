@@ -18,6 +18,7 @@ from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.gate.cli import policy_app
 from clients.lending.cli import lending_app
+from clients.validation.cli import validation_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
@@ -32,6 +33,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(consent_app, name="consent")
 app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
+app.add_typer(validation_app, name="validation")
 app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]

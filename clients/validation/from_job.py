@@ -200,8 +200,8 @@ def _card(context: StageContext) -> ModelCard:
     purpose = terms.purpose
     usual = default_card(owner=policy.handler.name, retention_days=terms.retention_days)
     intended = Words(
-        en=text("validation.card.intended_for", language="en", title=purpose.title.en),
-        zh=text("validation.card.intended_for", language="zh-CN", title=purpose.title.zh),
+        en=text("validation.card.intended_for", language="en", title=purpose.title.en.rstrip(" .")),
+        zh=text("validation.card.intended_for", language="zh-CN", title=purpose.title.zh.rstrip(" 。")),
     )
     review = usual.human_review
     if purpose.human_route:

@@ -88,7 +88,7 @@ class Wording:
 
     def whole(self, number: Number) -> Markup:
         """A number that is not a quantity, such as a seed: without separators."""
-        return self._data(number, lambda value: f"{value:g}" if value % 1 else f"{value:.0f}")
+        return self._data(number, lambda value: f"{value:g}" if value % 1 else str(int(value)))
 
     def p_value(self, number: Number) -> Markup:
         return self._data(number, lambda value: "<0.0001" if value < 1e-4 else f"{value:.4f}")
