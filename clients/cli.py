@@ -16,6 +16,7 @@ from rich.table import Table
 from clients import evidence
 from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
+from clients.enterprise.cli import alerts_app
 from clients.gate.cli import policy_app
 from clients.lending.cli import lending_app
 from clients.validation.cli import validation_app
@@ -34,6 +35,7 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
 app.add_typer(validation_app, name="validation")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]

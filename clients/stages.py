@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from clients.context import StageContext
+from clients.enterprise.stage import EnterpriseStage
 from clients.plans import boosting_options, kmeans_options, risk_plan, split_rows
 from clients.releases import (
     match_release,
@@ -238,5 +239,6 @@ _STAGES: Final[dict[Stage, Callable[[StageContext], PartyStage]]] = {
     Stage.POINTS: PointsStage,
     Stage.RISK: RiskStage,
     Stage.SCORE: ScoreStage,
+    Stage.ENTERPRISE: EnterpriseStage,
     Stage.WITNESS: WitnessStage,
 }

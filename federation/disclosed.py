@@ -19,6 +19,7 @@ from federation import (
     session,
     woe_binning,
 )
+from federation.enterprise import exchange_messages as enterprise
 from federation.jobs import MatchMode, MatchPlan, Stage
 from federation.roles import Disclosures
 
@@ -30,6 +31,7 @@ _AFTER_MATCHING: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
     Stage.POINTS: (points.DISCLOSES, session.SCORECARD_RELEASES),
     Stage.RISK: (boosting.DISCLOSES,),
     Stage.SCORE: (scoring.DISCLOSES, session.RISK_RELEASES),
+    Stage.ENTERPRISE: (enterprise.DISCLOSES,),
 }
 
 

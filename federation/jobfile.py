@@ -14,6 +14,7 @@ import msgspec
 from federation.files import read_toml
 from federation.jobs import (
     Deadlines,
+    EnterprisePlan,
     Job,
     MatchPlan,
     Name,
@@ -37,6 +38,7 @@ class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     role: PartyRole
     segment_fields: tuple[str, ...] = ()
     risk_fields: tuple[str, ...] = ()
+    enterprise_fields: tuple[str, ...] = ()
     table: dict[str, Any] | None = None
     policy: str | None = None
 
@@ -55,6 +57,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     risk: RiskPlan | None = None
     scorecard: ScorecardPlan | None = None
     scoring: ScoringPlan | None = None
+    enterprise: EnterprisePlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -69,6 +72,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                     role=entry.role,
                     segment_fields=entry.segment_fields,
                     risk_fields=entry.risk_fields,
+                    enterprise_fields=entry.enterprise_fields,
                 )
                 for entry in self.party
             ),
@@ -80,6 +84,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             risk=self.risk,
             scorecard=self.scorecard,
             scoring=self.scoring,
+            enterprise=self.enterprise,
             deadlines=self.deadlines,
         )
         check_job(job)

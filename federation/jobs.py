@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -40,6 +41,7 @@ class Stage(StrEnum):
     POINTS = "points"
     RISK = "risk"
     SCORE = "score"
+    ENTERPRISE = "enterprise"
     WITNESS = "witness"
     """Not one of a job's own: after each of them everybody signs the state of everybody's audit log."""
 
@@ -52,6 +54,7 @@ class Method(StrEnum):
     SCORECARD = "scorecard"
     SECUREBOOST = "secureboost"
     SCORING = "scoring"
+    ENTERPRISE = "enterprise"
 
 
 METHOD_OF_STAGE: Final = {
@@ -63,6 +66,7 @@ METHOD_OF_STAGE: Final = {
     Stage.POINTS: Method.SCORING,
     Stage.RISK: Method.SECUREBOOST,
     Stage.SCORE: Method.SCORING,
+    Stage.ENTERPRISE: Method.ENTERPRISE,
 }
 
 
@@ -71,17 +75,21 @@ class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class PartyPlan(_Closed, frozen=True):
-    """What one party brings: its role and the fields of its table that each stage may use."""
+    """What one party brings: its role and the fields of its table that each stage may use.
+
+    enterprise_fields: what firms are judged by; those named `firm_electricity*` are a panel, oldest month first.
+    """
 
     name: Name
     role: PartyRole
     segment_fields: tuple[str, ...] = ()
     risk_fields: tuple[str, ...] = ()
+    enterprise_fields: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
         """All fields that the job names for this party, each once."""
-        return tuple(dict.fromkeys((*self.segment_fields, *self.risk_fields)))
+        return tuple(dict.fromkeys((*self.segment_fields, *self.risk_fields, *self.enterprise_fields)))
 
 
 class MatchMode(StrEnum):
@@ -189,6 +197,35 @@ class ScoringPlan(_Closed, frozen=True):
     reasons: Annotated[int, Meta(ge=0, le=4)] = 3
 
 
+class EnterprisePlan(_Closed, frozen=True):
+    """Judging firms with the model of the same job: health score, risk levels, early warnings, due-diligence tasks.
+
+    cash_flow, orders, growth, payments: points of each topic of the health score, together 100
+    (`federation.enterprise.health`). level_bounds: the probabilities at which levels B to E begin. since, until: months
+    of the panel, counted from 1; an earlier warning does not count, a later reading is not looked at; 0: all.
+    acknowledge_days: after which a task that nobody has taken on goes to the next person.
+    """
+
+    cash_flow: Annotated[int, Meta(ge=0, le=100)] = 20
+    orders: Annotated[int, Meta(ge=0, le=100)] = 45
+    growth: Annotated[int, Meta(ge=0, le=100)] = 15
+    payments: Annotated[int, Meta(ge=0, le=100)] = 20
+    level_bounds: Annotated[tuple[float, ...], Meta(max_length=4)] = (0.02, 0.05, 0.10, 0.20)
+    since: Annotated[int, Meta(ge=0, le=120)] = 0
+    until: Annotated[int, Meta(ge=0, le=120)] = 0
+    acknowledge_days: Annotated[int, Meta(ge=1, le=90)] = 5
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Points by topic."""
+        return {
+            "cash_flow": self.cash_flow,
+            "orders": self.orders,
+            "growth": self.growth,
+            "payments": self.payments,
+        }
+
+
 class Deadlines(_Closed, frozen=True):
     """Seconds after which a job fails and names the party it waited for.
 
@@ -221,6 +258,7 @@ class Job(_Closed, frozen=True):
     risk: RiskPlan | None = None
     scorecard: ScorecardPlan | None = None
     scoring: ScoringPlan | None = None
+    enterprise: EnterprisePlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -263,6 +301,8 @@ class Job(_Closed, frozen=True):
             wanted += [Stage.RISK, Stage.SCORE]
         if self.scoring:
             wanted.append(Stage.POINTS if self.scoring.kind == "scorecard" else Stage.SCORE)
+        if self.enterprise:
+            wanted.append(Stage.ENTERPRISE)
         return tuple(wanted)
 
     @property
@@ -284,6 +324,8 @@ class Job(_Closed, frozen=True):
 
 
 _MINIMUM_PARTIES: Final = 2
+_FULL_SCORE: Final = 100
+_LEVEL_BOUNDS: Final = 4
 
 
 def encode_job(job: Job) -> bytes:
@@ -327,6 +369,7 @@ def check_job(job: Job) -> None:
         raise ConfigInvalid("job_invalid", job=job.name, problem=problem)
     _check_match(job)
     _check_risk(job)
+    _check_enterprise(job)
 
 
 def _check_risk(job: Job) -> None:
@@ -337,6 +380,30 @@ def _check_risk(job: Job) -> None:
     if is_half or plan.goss_top + plan.goss_other >= 1:
         problem = "risk: goss_top and goss_other are both 0, or both above 0 and together below 1"
         raise ConfigInvalid("job_invalid", job=job.name, problem=problem)
+
+
+def _check_enterprise(job: Job) -> None:
+    plan = job.enterprise
+    if plan is None:
+        return
+    problem = ""
+    if not (job.needs_label or job.scoring):
+        problem = "enterprise: the job needs risk, scorecard or scoring, for the probability of default"
+    elif not any(party.enterprise_fields for party in job.parties):
+        problem = "enterprise: no party lists enterprise_fields"
+    elif sum(plan.weights.values()) != _FULL_SCORE:
+        problem = "enterprise: cash_flow, orders, growth and payments add up to 100"
+    elif not _are_levels(plan.level_bounds):
+        problem = "enterprise: level_bounds are four rising numbers between 0 and 1"
+    elif plan.until and plan.until < plan.since:
+        problem = "enterprise: until is not before since"
+    if problem:
+        raise ConfigInvalid("job_invalid", job=job.name, problem=problem)
+
+
+def _are_levels(bounds: tuple[float, ...]) -> bool:
+    inside = (0.0, *bounds, 1.0)
+    return len(bounds) == _LEVEL_BOUNDS and all(low < high for low, high in pairwise(inside))
 
 
 def _split_of(plan: RiskPlan | ScorecardPlan) -> tuple[float, int]:

@@ -38,8 +38,8 @@ from privacy.reasons import Finding, Reason
 DECISIONS: Final = "decisions.csv"
 AUTOMATED_DECISION: Final = "automated-decision"
 """The purpose under which a subject's word on automated decisions is kept; only a withdrawal counts."""
-SCORE_COLUMN: Final = {Scale.POINTS: "points", Scale.PD: "score"}
-"""The column of customers.csv that holds scores of a scale."""
+SCORE_COLUMNS: Final = {Scale.POINTS: ("points",), Scale.PD: ("pd", "score")}
+"""The columns of customers.csv that may hold scores of a scale: of a scorecard, calibrated, before the trees'."""
 FEWEST_COUNTED: Final = 10
 """Counts in the log are rounded down to a multiple, so that the difference of two batches does not tell of one."""
 _ID, _ROW, _REASONS = "identifier", "row", "reasons"
@@ -138,9 +138,10 @@ def _words(
 def _applicants(
     plan: DecisionPolicy, customers: pd.DataFrame, refused: Mask, attributes: Path | None
 ) -> Applicants:
-    column = SCORE_COLUMN[plan.scale]
-    if column not in customers:
-        raise ConfigInvalid("lending_score_column", file=CUSTOMERS, column=column)
+    known = SCORE_COLUMNS[plan.scale]
+    column = next((name for name in known if name in customers), "")
+    if not column:
+        raise ConfigInvalid("lending_score_column", file=CUSTOMERS, column=known[0])
     scores = pd.to_numeric(customers[column], errors="coerce").to_numpy(dtype=np.float64)
     unreadable = np.isnan(scores) & (customers[column] != "").to_numpy()
     if unreadable.any():

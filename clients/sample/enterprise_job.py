@@ -14,8 +14,12 @@ from clients.sample.enterprise_consents import ENTERPRISE_PURPOSE, NOTICE
 from clients.sample.enterprises import COLUMNS, ENTERPRISE_PARTIES, electricity_columns, enterprise_fields
 from clients.sample.policies import IN_FORCE, contact_of, in_force
 from clients.tables import ConsentSpec, FieldSpec, TableSpec
+from federation.enterprise.health import TOPICS
+from federation.enterprise.kinds import COLUMNS as KIND_COLUMNS
+from federation.enterprise.levels import RULES
 from federation.jobfile import read_job_file
 from federation.jobs import Job
+from privacy.catalog import Action, Override
 from privacy.identifiers import IdentifierKind
 from privacy.policy import Missing, Policy, Purpose, Titles
 
@@ -37,6 +41,19 @@ _OWNER: Final = Titles(
     en="An owner's credit bears on a small firm's repayment; without the owner's written consent it is not used, and "
     "the firm's application is assessed all the same.",
 )
+
+
+_EXACT: Final = tuple(rule.column for rule in RULES)
+_EXACT_REASON: Final = (
+    "The column's holder applies a published rule to the count itself; one bit per firm leaves it."
+)
+
+
+def judged_fields(party: str) -> tuple[str, ...]:
+    """The columns of one party by which firms are judged: health, rules, type, and the utility's panel."""
+    wanted = {*_EXACT, *KIND_COLUMNS, *(name for topic in TOPICS for name in topic.columns)}
+    own = tuple(column.name for column in COLUMNS if column.party == party and column.name in wanted)
+    return (*own, *electricity_columns()) if party == "utility" else own
 
 
 def enterprise_table(folder: Path, party: str) -> TableSpec:
@@ -80,6 +97,12 @@ def enterprise_policy(party: str, job: Job, folder: Path) -> Policy:
     """
     draft = draft_policy(party, enterprise_table(folder, party), job, "", IN_FORCE)
     purpose = draft.purposes[0]
+    overrides = tuple(
+        Override(field=name, reason=_EXACT_REASON, action=Action.USE)
+        for name in judged_fields(party)
+        if name in _EXACT
+    )
+    draft = msgspec.structs.replace(draft, overrides=overrides)
     return in_force(draft, (_completed(purpose),), contact_of(party, _HANDLERS))
 
 
@@ -103,12 +126,14 @@ def write_enterprise_job(folder: Path) -> Path:
     job: dict[str, Any] = {
         "name": "enterprise-credit",
         "purpose": ENTERPRISE_PURPOSE,
-        "risk": {"trees": 20, "depth": 3, "bins": 32, "learning_rate": 0.2},
+        "scorecard": {"degree": 3},
+        "enterprise": {},
         "party": [
             {
                 "name": party,
                 "role": "label_holder" if party == _LABEL_HOLDER else "feature_holder",
                 "risk_fields": list(enterprise_fields(party)),
+                "enterprise_fields": list(judged_fields(party)),
                 "table": for_toml(enterprise_table(Path(), party)),
                 "policy": f"{party}/policy.toml",
             }

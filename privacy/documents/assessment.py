@@ -36,6 +36,7 @@ LEAKAGES: Final = {
     "scorecard": ("bins_counts", "bins_correlation", "fit_deviate"),
     "secureboost": ("risk_roots", "risk_nested", "risk_nodes"),
     "scoring": ("score_points", "score_sides"),
+    "enterprise": ("enterprise_topics", "enterprise_bits"),
     "": ("aggregates", "repetition", "traffic"),
 }
 """What is known to leak, by method, from docs/limitations.md; under "" what leaks in every job."""

@@ -11,7 +11,7 @@ from privacy.documents.page import Markup, Page, name, names
 from privacy.policy import Basis, Policy, Purpose, Recipient
 from privacy.texts import text
 
-METHODS: Final = ("matching", "kmeans", "scorecard", "secureboost", "scoring")
+METHODS: Final = ("matching", "kmeans", "scorecard", "secureboost", "scoring", "enterprise")
 """The kinds of processing that have a text (`federation.jobs.Method`)."""
 COORDINATOR: Final = "coordinator"
 

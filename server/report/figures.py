@@ -95,6 +95,7 @@ def _job(job: Job) -> dict[str, Any]:
                 "role": party.role.value,
                 "segment_fields": list(party.segment_fields),
                 "risk_fields": list(party.risk_fields),
+                "enterprise_fields": list(party.enterprise_fields),
             }
             for party in job.parties
         ],
@@ -102,6 +103,7 @@ def _job(job: Job) -> dict[str, Any]:
         "risk": risk,
         "scorecard": msgspec.to_builtins(job.scorecard),
         "scoring": msgspec.to_builtins(job.scoring),
+        "enterprise": msgspec.to_builtins(job.enterprise),
     }
 
 

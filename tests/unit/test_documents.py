@@ -23,6 +23,7 @@ from clients.tables.consents import read_consents
 from federation.jobfile import JobFile, PartyEntry, read_job_file
 from federation.jobs import (
     Deadlines,
+    EnterprisePlan,
     Job,
     MatchPlan,
     PartyPlan,
@@ -57,6 +58,7 @@ RECORDS: dict[str, type[Any]] = {
     "RiskPlan": RiskPlan,
     "ScorecardPlan": ScorecardPlan,
     "ScoringPlan": ScoringPlan,
+    "EnterprisePlan": EnterprisePlan,
     "Deadlines": Deadlines,
     "TableSpec": TableSpec,
     "FieldSpec": FieldSpec,
@@ -159,7 +161,9 @@ def test_every_key_is_in_the_guide(name: str, record: str) -> None:
 
 
 @pytest.mark.parametrize("name", TWINS[1])
-@pytest.mark.parametrize("record", [MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, Deadlines])
+@pytest.mark.parametrize(
+    "record", [MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, EnterprisePlan, Deadlines]
+)
 def test_defaults_in_the_guide_are_the_defaults(name: str, record: type[Any]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", section_of(name, record), re.MULTILINE))
     for field in msgspec.structs.fields(record):

@@ -11,6 +11,7 @@ import clients.documents
 from clients.documents import flows
 from clients.documents_cli import documents_app
 from clients.home import NodeHome
+from federation.jobs import Method
 from federation.terminal import run_app
 from privacy.errors import Denied
 from privacy.reasons import Finding, Reason
@@ -124,7 +125,7 @@ def test_without_a_policy_or_a_folder_there_is_a_clear_error(in_force, tmp_path,
 
 def test_every_flow_has_a_text_and_a_role():
     found = list(flows())
-    assert {flow.method for flow in found} == {"matching", "kmeans", "scorecard", "secureboost", "scoring"}
+    assert {flow.method for flow in found} == {method.value for method in Method}
     for language in LANGUAGES:
         for flow in found:
             assert f"disclosures.{flow.told}" in catalogue(language)

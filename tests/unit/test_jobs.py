@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from federation.jobs import (
     METHOD_OF_STAGE,
     Deadlines,
+    EnterprisePlan,
     Job,
     MatchPlan,
     Method,
@@ -40,10 +41,17 @@ JOB = Job(
     name="autumn", purpose="credit_risk", parties=(BANK, SHOP), segments=SegmentsPlan(), risk=RiskPlan()
 )
 FULL = msgspec.structs.replace(
-    JOB, scorecard=ScorecardPlan(special=(-1.0,)), scoring=ScoringPlan(model="0" * 32)
+    JOB,
+    parties=(
+        msgspec.structs.replace(BANK, enterprise_fields=("leverage",)),
+        msgspec.structs.replace(SHOP, enterprise_fields=("order_growth",)),
+    ),
+    scorecard=ScorecardPlan(special=(-1.0,)),
+    scoring=ScoringPlan(model="0" * 32),
+    enterprise=EnterprisePlan(),
 )
 """With a value for every key, though no job may have all of them."""
-DIGEST = "bb6e060c59650b6f87feaca11b9c6be90065828de6ee7208f3fd78d2fee73df4"
+DIGEST = "555f88b7903ca45b937ce12a7b51a296adcd18f55b28eeb12128ed452317392f"
 """Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
 
 
@@ -89,6 +97,11 @@ def test_the_label_holder_comes_first_wherever_it_is_listed():
         ),
         ({"scoring": ScoringPlan(model="0" * 32)}, "match points", "matching scoring"),
         ({"scoring": ScoringPlan(model="0" * 32, kind="boosting")}, "match score", "matching scoring"),
+        (
+            {"risk": RiskPlan(), "enterprise": EnterprisePlan()},
+            "match risk score enterprise",
+            "matching secureboost scoring enterprise",
+        ),
     ],
 )
 def test_stages_follow_the_plans(plans, stages, methods):
@@ -108,6 +121,24 @@ def test_stages_follow_the_plans(plans, stages, methods):
 )
 def test_plans_that_do_not_go_together_are_refused(changes):
     refuses(check_job, changed(JOB, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parties": (BANK, SHOP)},
+        {"scorecard": None, "scoring": None, "risk": None},
+        {"enterprise": EnterprisePlan(cash_flow=21)},
+        {"enterprise": EnterprisePlan(level_bounds=(0.02, 0.05, 0.1))},
+        {"enterprise": EnterprisePlan(level_bounds=(0.02, 0.05, 0.05, 0.1))},
+        {"enterprise": EnterprisePlan(level_bounds=(0.02, 0.05, 0.1, 1.0))},
+        {"enterprise": EnterprisePlan(since=12, until=11)},
+    ],
+)
+def test_firms_are_judged_with_a_model_columns_weights_and_bounds(changes):
+    job = changed(FULL, scoring=None)
+    check_job(job)
+    refuses(check_job, changed(job, **changes))
 
 
 def test_every_stage_of_a_job_is_a_kind_of_processing():
@@ -334,9 +365,10 @@ LEAVES = {".".join(map(str, path)): (path, hint, value) for path, hint, value in
 
 
 def test_the_walk_sees_every_field():
-    once = (Job, MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, ScoringPlan, Deadlines)
+    once = (Job, MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, ScoringPlan, EnterprisePlan, Deadlines)
     fields = sum(len(kind.__struct_fields__) for kind in (*once, PartyPlan, PartyPlan))
-    assert len(LEAVES) == fields - len(("match", "segments", "risk", "scorecard", "scoring", "deadlines"))
+    records = ("match", "segments", "risk", "scorecard", "scoring", "enterprise", "deadlines")
+    assert len(LEAVES) == fields - len(records)
 
 
 @pytest.mark.parametrize("place", LEAVES)

@@ -252,7 +252,7 @@ def test_every_text_of_the_documents_is_shown_somewhere(language, monkeypatch):
             without(
                 necessity=titles("", ""),
                 pipia=None,
-                methods=("matching", "scorecard", "secureboost", "scoring", "tally"),
+                methods=("matching", "scorecard", "secureboost", "scoring", "enterprise", "tally"),
             )
         ),
         policy(without(treatment=PurposeClass.CREDIT_RISK, automated_decision=True, human_route="Desk")),

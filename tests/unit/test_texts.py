@@ -244,7 +244,7 @@ def test_every_problem_of_a_table_has_its_values():
 
 
 def disclosures():
-    for module in pkgutil.iter_modules(federation.__path__, "federation."):
+    for module in pkgutil.walk_packages(federation.__path__, "federation."):
         for item in vars(importlib.import_module(module.name)).values():
             if isinstance(item, Disclosures):
                 yield item
