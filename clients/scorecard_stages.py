@@ -18,7 +18,7 @@ from federation.jobs import Method
 from federation.messages import Message
 from federation.point_scale import PointScale
 from federation.points_models import FeatureHolderScorecard, LabelHolderScorecard, PublishedName
-from federation.scorecard_fit import deal_batches, with_fewer_batches
+from federation.scorecard_fit import BlockWeights, deal_batches, with_fewer_batches
 from privacy.errors import ConfigInvalid
 
 SCORECARD_RECORD: Final = "scorecard_model"
@@ -116,6 +116,7 @@ class ScorecardStage:
         self._binning = kept.selection.binning
         codes = self._binning.transform(context.aligned(self._binning.fields).values)
         stopped, _ = kept.training or (None, None)
+        start = _weights_of(context, scorecard_plan(job).start, self._binning.fields)
         if context.is_label_holder:
             train = kept.train_rows
             columns = (1 + len(self._binning.fields), *map(len, kept.selection.partners.values()))
@@ -133,7 +134,7 @@ class ScorecardStage:
                 minimum_key_bits=job.security.key_bits,
                 alpha_keys=job.alpha_keys,
                 workers=context.workers,
-                start=stopped.weights_now() if isinstance(stopped, scorecard.LabelHolder) else None,
+                start=stopped.weights_now() if isinstance(stopped, scorecard.LabelHolder) else start,
             )
         else:
             before = stopped if isinstance(stopped, scorecard.FeatureHolder) and stopped.has_begun else None
@@ -148,7 +149,7 @@ class ScorecardStage:
                 alpha_keys=job.alpha_keys,
                 workers=context.workers,
                 zeros=context.zeros,
-                start=None if before is None else before.weights_now(),
+                start=start if before is None else before.weights_now(),
             )
         kept.training = self.role, kept.places
 
@@ -222,6 +223,16 @@ class PointsStage:
         kept.put_columns(scorecard_columns(context, scores))
         write_customers(context)
         return [scorecard_release(context, scores)] if context.job.scoring is None else []
+
+
+def _weights_of(context: StageContext, number: str, fields: tuple[str, ...]) -> BlockWeights | None:
+    """An earlier scorecard's weights for these fields, 0 for those that it did not have."""
+    if not number:
+        return None
+    part = LabelHolderScorecard if context.is_label_holder else FeatureHolderScorecard
+    earlier = part.from_bytes(model_for(context, Method.SCORECARD, number))
+    known = dict(zip(earlier.binning.fields, earlier.weights.weights, strict=True))
+    return BlockWeights(earlier.weights.intercept, tuple(known.get(name, 0.0) for name in fields))
 
 
 def _scale_of(context: StageContext) -> PointScale:

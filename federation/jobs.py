@@ -160,7 +160,8 @@ class ScorecardPlan(_Closed, frozen=True):
 
     special: values that mean something else than their size, each a bin of its own. min_iv, max_correlation, max_vif,
     min_stability: which fields stay (`federation.collinearity`). degree, passes, batches, l2: of the fit
-    (`federation.scorecard_fit`).
+    (`federation.scorecard_fit`). start: number of an earlier scorecard of the same parties and purpose, from whose
+    weights the fit goes on, field by field.
     base, pdo, odds: of the points; step: a party's points of a row are shown in multiples of it.
     """
 
@@ -177,6 +178,7 @@ class ScorecardPlan(_Closed, frozen=True):
     passes: Annotated[int, Meta(ge=1, le=50)] = 3
     batches: Annotated[int, Meta(ge=1, le=250)] = 5
     l2: Annotated[float, Meta(ge=1e-6, le=1e6)] = 1.0
+    start: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")] = ""
     base: Annotated[float, Meta(ge=0, le=10_000)] = 600.0
     pdo: Annotated[float, Meta(ge=1, le=1000)] = 20.0
     odds: Annotated[float, Meta(ge=0.01, le=100_000)] = 50.0

@@ -78,6 +78,18 @@ def test_a_later_job_scores_with_the_model_without_training(federation, trained,
     assert "held_out" not in after
 
 
+def test_a_later_training_goes_on_from_the_models_weights(federation, trained, monkeypatch):
+    plan = ScorecardPlan(pre_bins=10, degree=3, passes=1, batches=1, start=trained["model"])
+    outcome = federation.run(job_of(name="again", scorecard=plan), "c0de50" * 5, monkeypatch)
+    assert outcome.status == "done", outcome.texts
+    first, second = (
+        customers(federation, session, name)["points"]
+        for session, name in ((SESSION, "score-card"), ("c0de50" * 5, "again"))
+    )
+    assert np.corrcoef(first, second.loc[first.index])[0, 1] > 0.95
+    assert outcome.result["releases"]["bank"]["session.scorecard_release/1"]["model"] != trained["model"]
+
+
 def test_a_model_of_another_purpose_is_refused(federation, trained):
     home = federation.nodes["bank"]
     job = job_of(name="sell", purpose="credit_limits", scoring=ScoringPlan(model=trained["model"]))

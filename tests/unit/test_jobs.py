@@ -46,7 +46,7 @@ FULL = msgspec.structs.replace(
         msgspec.structs.replace(BANK, enterprise_fields=("leverage",)),
         msgspec.structs.replace(SHOP, enterprise_fields=("order_growth",)),
     ),
-    scorecard=ScorecardPlan(special=(-1.0,)),
+    scorecard=ScorecardPlan(special=(-1.0,), start="0" * 32),
     scoring=ScoringPlan(model="0" * 32),
     enterprise=EnterprisePlan(),
 )
