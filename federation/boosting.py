@@ -58,6 +58,7 @@ import msgspec
 import numpy as np
 
 from federation.binning import Bools, Codes, Integers, Split, fit_bins
+from federation.boosting_answers import read_offer, read_sides
 from federation.boosting_messages import (
     DISCLOSES,
     MESSAGES,
@@ -82,11 +83,10 @@ from federation.scoring import (
     FeatureHolderModel,
     LabelHolderModel,
     bits_of,
-    flags_of,
     increasing_below,
 )
 from federation.trees import offer_of
-from privacy.errors import ConfigInvalid, MessageInvalid
+from privacy.errors import ConfigInvalid
 from privacy.paillier import PublicKey
 
 __all__ = [
@@ -209,7 +209,9 @@ class LabelHolder:
         expect(in_turn, "boosting.LabelHolder", message, sender)
         match message:
             case CandidateSums() if (message.tree, message.level) == self._place:
-                self._offers[sender] = self._read_offer(sender, message)
+                self._offers[sender] = read_offer(
+                    message, sender, self._builder, self._layout, self._key, self._decryptor
+                )
                 following = self._choose
             case SplitSides() if (message.tree, message.level) == self._place:
                 self._read_sides(sender, message)
@@ -333,24 +335,6 @@ class LabelHolder:
         self._await(CandidateSums, self._parties.feature_holders)
         return self._to_all(Level(tree=tree, level=level, split=split, left=left, ask=ask))
 
-    def _read_offer(self, sender: str, message: CandidateSums) -> list[tuple[Integers, Integers]]:
-        """The sums on the left of the partner's candidates, per open node. Refuses impossible sums."""
-        counts, nodes, slots = message.counts, self._builder.open, self._layout.slots
-        if counts.dtype.str != "<i4" or counts.shape != (len(nodes),) or (counts < 0).any():
-            raise MessageInvalid("boosting_candidate_counts", sender=sender, nodes=len(nodes))
-        total = int(counts.sum(dtype=np.int64))
-        ciphertexts = self._key.load(message.sums, slots.plaintexts(total))
-        pairs = slots.unpack(self._decryptor.decrypt(ciphertexts), total)
-        gradients, hessians = (np.array(part, dtype=np.int64) for part in self._layout.separate(pairs))
-        ends = np.cumsum(counts)[:-1]
-        offers = list(zip(np.split(gradients, ends), np.split(hessians, ends), strict=True))[: len(nodes)]
-        for node, (left_gradients, left_hessians) in zip(nodes, offers, strict=True):
-            size, weight = self._builder.sizes(node)
-            within = (np.abs(left_gradients) <= size) & (left_hessians >= 0) & (left_hessians <= weight)
-            if not within.all():
-                raise MessageInvalid("boosting_sums_out_of_range", sender=sender)
-        return offers
-
     def _choose(self) -> list[Outgoing]:
         """All candidates are here: pick per node, and ask those who own a split that is due for their partition."""
         names, waiting = self._parties.feature_holders, self._builder.waiting
@@ -373,21 +357,14 @@ class LabelHolder:
         ]  # fmt: skip
 
     def _read_sides(self, sender: str, message: SplitSides) -> None:
-        """Keep the partition of the nodes this partner has won. Raises when it does not match its sums."""
+        """Keep the partition of the nodes this partner has won."""
         owner = 1 + self._parties.feature_holders.index(sender)
         nodes = [node for node in self._builder.due() if self._choices[node].owner == owner]
+        sums = [self._choices[node].sums for node in nodes]
         known = self._partner_splits[sender]
-        fresh = set(message.splits)
-        if len(message.splits) != len(nodes) or len(fresh) != len(nodes) or fresh & known:
-            raise MessageInvalid("boosting_split_numbers", sender=sender, nodes=len(nodes))
-        sizes = [len(self._builder.rows(node)) for node in nodes]
-        flags = flags_of(message.left, sum(sizes), sender)
-        sides = np.split(flags, np.cumsum(sizes)[:-1])
-        for node, split, left in zip(nodes, message.splits, sides, strict=True):
-            if self._builder.sums(self._builder.rows(node)[left]) not in self._choices[node].sums:
-                raise MessageInvalid("boosting_sides_do_not_match", sender=sender)
-            self._answers[node] = (split, left)
-        known |= fresh
+        sides = read_sides(message, sender, self._builder, nodes, sums, known)
+        self._answers |= dict(zip(nodes, zip(message.splits, sides, strict=True), strict=True))
+        known |= set(message.splits)
 
     def _close_exchange(self) -> list[Outgoing]:
         """All partitions are here: split the nodes that are due, in order, and go on with their children."""
