@@ -17,6 +17,8 @@ from spelled import texts_of
 from clients.compare import compare
 from clients.sample import make_world, risk_fields, sample_table, write_world
 from clients.tables.loading import load
+from clients.validation.record import ModelKind, ValidationReport
+from clients.validation.render import JSON_FILE
 from federation import align, audit_messages, boosting, insight, kmeans, scoring, session, wire
 from federation.files import FolderStore
 from federation.jobs import Deadlines, Job, MatchPlan, RiskPlan, SegmentsPlan
@@ -75,6 +77,17 @@ def test_the_job_is_done_and_equals_pooled_models(finished) -> None:
     released = outcome.result["releases"]["bank"]["session.risk_release/1"]
     assert released["auc_joint"] == found["risk"]["auc_pooled"]
     assert released["ks_joint"] == found["risk"]["ks_pooled"]
+
+
+def test_the_label_holder_has_a_report_on_the_trees(finished) -> None:
+    federation, outcome, *_ = finished
+    results = federation.nodes["bank"].results / f"whole-{SESSION[:8]}"
+    report = ValidationReport.from_json((results / JSON_FILE).read_bytes())
+    released = outcome.result["releases"]["bank"]["session.risk_release/1"]
+    assert report.identification.kind is ModelKind.BOOSTING
+    assert report.performance.joint.held_out.auc == released["auc_joint"]
+    assert report.disclosed.undeclared == 0
+    assert len(list(federation.folder.rglob(JSON_FILE))) == 1
 
 
 def test_matched_rows_are_the_pandas_join(finished) -> None:
