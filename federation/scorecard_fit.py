@@ -80,6 +80,10 @@ class ScorecardOptions:
     def steps(self) -> int:
         return self.passes * self.batches
 
+    def with_batches(self, batches: int) -> ScorecardOptions:
+        """The same with fewer, larger batches, and more passes for it: about as many steps."""
+        return replace(self, batches=batches, passes=-(-self.steps // batches))
+
     def rows_needed(self, columns: int) -> int:
         """Fewest rows of a batch when one party has so many columns."""
         return max(columns * self.rows_per_column, self.min_batch_rows)
@@ -209,7 +213,7 @@ def max_columns(batch_rows: int, options: ScorecardOptions) -> int:
 def with_fewer_batches(options: ScorecardOptions, n_rows: int, columns: int) -> ScorecardOptions:
     """The options with as many batches, up to theirs, as `n_rows` training rows allow for `columns` of one party."""
     most = n_rows // options.rows_needed(columns)
-    return replace(options, batches=max(1, min(options.batches, most)))
+    return options.with_batches(max(1, min(options.batches, most)))
 
 
 def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOptions) -> list[Integers]:

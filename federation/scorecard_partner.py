@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from gmpy2 import mpz
@@ -138,7 +137,7 @@ class FeatureHolder:
             raise MessageInvalid("boosting_begin", sender=sender)
         # L may have dealt fewer batches than the job's, for the sake of their size.
         dealt = min(int(batch.max()) + 1, self._options.batches)
-        options = replace(self._options, batches=dealt)
+        options = self._options.with_batches(dealt)
         self._key = PublicKey.from_bytes(
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )

@@ -113,6 +113,7 @@ def test_fewer_batches_are_dealt_where_rows_are_few():
     assert with_fewer_batches(options, 10_000, 4).batches == 5
     assert with_fewer_batches(options, 399, 4).batches == 3  # 100 rows are more than four times 20
     assert with_fewer_batches(options, 399, 10).batches == 1
+    assert with_fewer_batches(options, 399, 10).passes == options.steps  # as many steps
     assert with_fewer_batches(options, 50, 10).batches == 1  # and the roles refuse it
 
 
@@ -126,4 +127,4 @@ def test_a_partner_takes_the_number_of_batches_that_were_dealt():
     results = Rehearsal(roles, over_the_wire).run()
     for name, expected in zip(scene.parties.all, scene.train_in_the_clear(dealt), strict=True):
         assert results[name].weights == pytest.approx(expected.weights, abs=1e-9)
-    assert all(role.progress.done == role.progress.total == 6 for role in roles.values())
+    assert all(role.progress.done == role.progress.total == 12 for role in roles.values())
