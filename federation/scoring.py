@@ -5,8 +5,9 @@ Rounds. L walks all trees at once. At its own splits it decides alone; for all n
     decide it asks each partner once per exchange, with the split's random number and the rows that have
     reached it. At most `depth` exchanges, whatever the number of trees.
 What each party learns. L: at every split of a partner, the side of the rows that have reached it (the same
-    kind of bits as in training), and the score. F: which rows reach its splits, hence roughly how L has
-    ordered them. Coordinator: sizes.
+    kind of bits as in training), and the score; from these, without another message, what each own field and each
+    partner as a whole adds to it (`federation.path_attributions`; not TreeSHAP, which needs more bits). F: which
+    rows reach its splits, hence roughly how L has ordered them. Coordinator: sizes.
 Deviations. Cheng et al. 2021 ask one row and node at a time. F answers for each split once per run: L cannot
     probe a split again with other rows.
 Cost. No cryptography; about one bit per (row, split on its path) back, four bytes there.
@@ -21,6 +22,7 @@ import numpy as np
 
 from federation.binning import Binning, Bools, Codes, Integers, Split
 from federation.messages import Array, Message, Outgoing
+from federation.path_attributions import Contributions, contributions_of
 from federation.roles import Disclosure, Disclosures, Parties, Progress, View, expect
 from federation.trees import Floats, Tree, probabilities
 from privacy.errors import ConfigInvalid, MessageInvalid
@@ -132,7 +134,10 @@ DISCLOSES: Final = Disclosures(
 
 
 class LabelHolder:
-    """L's part. Result: probabilities of the positive class, float64 of shape (n_rows,), rows as given."""
+    """L's part. Result: probabilities of the positive class, float64 of shape (n_rows,), rows as given.
+
+    `contributions` says what they are made of.
+    """
 
     def __init__(
         self, parties: Parties, view: View, model: LabelHolderModel, rows: Integers | None = None
@@ -150,7 +155,7 @@ class LabelHolder:
         if not increasing_below(self._rows, len(view)):
             raise ConfigInvalid("scoring_rows")
         self._codes = model.binning.transform(view.values[self._rows])
-        self._values = np.zeros((len(model.trees), len(self._rows)))
+        self._leaves = np.zeros((len(model.trees), len(self._rows)), dtype=np.int32)
         self._reached: dict[tuple[int, int], Integers] = {}
         self._asked: dict[str, list[tuple[int, int]]] = {}
 
@@ -167,6 +172,18 @@ class LabelHolder:
             case _:
                 expect(False, "scoring.LabelHolder", message, sender)
                 return []
+
+    def contributions(self) -> Contributions:
+        """What each own field and each partner adds to the log-odds of the rows. Call it when there is a result."""
+        model = self._model
+        own, partners = model.binning.fields, model.owners[1:]
+
+        def column_of(owner: int, split: int) -> int:
+            return len(own) + owner - 1 if owner else model.splits[split].feature
+
+        n_columns = len(own) + len(partners)
+        base, values = contributions_of(model.trees, self._leaves, model.base_score, n_columns, column_of)
+        return Contributions(base, own, partners, values)
 
     def _answered(self, sender: str, message: Sides) -> list[Outgoing]:
         nodes = self._asked[sender]
@@ -189,7 +206,7 @@ class LabelHolder:
             tree, rows = self._model.trees[number], self._reached[number, node]
             left = tree.left[node]
             if left < 0:
-                self._values[number, rows] = tree.value[node]
+                self._leaves[number, rows] = node
                 del self._reached[number, node]
             elif not len(rows):
                 del self._reached[number, node]
@@ -227,8 +244,8 @@ class LabelHolder:
 
     def _finish(self) -> list[Outgoing]:
         scores = np.full(len(self._rows), self._model.base_score)
-        for values in self._values:
-            scores = scores + values
+        for tree, leaves in zip(self._model.trees, self._leaves, strict=True):
+            scores = scores + np.array(tree.value)[leaves]
         self.result = probabilities(scores)
         self.progress.done = self.progress.total
         return [Outgoing(owner, Done()) for owner in self._model.owners[1:]]

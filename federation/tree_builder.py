@@ -31,8 +31,8 @@ class Tree(msgspec.Struct, frozen=True):
     """One finished tree as parallel lists over its nodes; node 0 is the root, a leaf has `left` -1.
 
     left: index of the left child, the right child follows it. owner: 0 for the label holder, i for the i-th
-    feature holder. split: the owner's number for its threshold. value: leaf value, with the learning rate.
-    gain: the loss reduction of the split.
+    feature holder. split: the owner's number for its threshold. value: leaf value, with the learning rate;
+    of an inner node what it would be as a leaf (`federation.path_attributions`). gain: the loss reduction of the split.
     """
 
     left: tuple[int, ...]
@@ -176,12 +176,11 @@ class TreeBuilder:
         values = [0.0] * len(self._left)
         per_row = np.zeros(len(self.gradients), dtype=np.float64)
         for node, rows in enumerate(self._rows):
-            if self._left[node] >= 0:
-                continue
             gradient, hessian = self.totals(node)
             weight = hessian * unit + options.l2
             values[node] = -options.learning_rate * (gradient * unit) / weight if weight > 0 else 0.0
-            per_row[rows] = values[node]
+            if self._left[node] < 0:
+                per_row[rows] = values[node]
         tree = Tree(
             tuple(self._left), tuple(self._owner), tuple(self._split), tuple(values), tuple(self._gain)
         )
