@@ -106,7 +106,7 @@ def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRe
 
 def held_out_rows(context: StageContext) -> Integers:
     """Aligned places of the rows that do not train. Raises `CohortTooSmall` when these are fewer than k_min."""
-    test = np.setdiff1d(np.arange(len(context.kept.rows)), context.kept.train_rows)
+    test = np.setdiff1d(np.arange(len(context.aligned_label())), context.kept.train_rows)
     if len(test) < context.k_min:
         raise CohortTooSmall("test_rows_small", k_min=context.k_min)
     return test
