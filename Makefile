@@ -9,9 +9,10 @@ ROWS ?= 1000000
 MODE ?= keyed
 FIELDS ?= 50
 WORKERS ?= 2
+FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate bench-risk test scenarios check format docs lock clean
+.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -47,6 +48,9 @@ bench-risk: $(STAMP)  ## Scorecard and boosting on public data over real Flower:
 
 bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
 	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
+
+bench-enterprises: $(STAMP)  ## What joined data tells about synthetic firms: FIRMS=8000.
+	$(BIN)/python -m benchmarks.enterprises --firms $(FIRMS)
 
 # Files keep their order: the deployment tests, which mostly wait, come first and beside each other.
 SHARED_OUT := -n $(WORKERS) --dist loadfile --no-loadscope-reorder

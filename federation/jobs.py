@@ -203,14 +203,15 @@ class EnterprisePlan(_Closed, frozen=True):
     """Judging firms with the model of the same job: health score, risk levels, early warnings, due-diligence tasks.
 
     cash_flow, orders, growth, payments: points of each topic of the health score, together 100
-    (`federation.enterprise.health`). level_bounds: the probabilities at which levels B to E begin. since, until: months
-    of the panel, counted from 1; an earlier warning does not count, a later reading is not looked at; 0: all.
+    (`federation.enterprise.health`); growth has few, for it is a single column, which its points tell.
+    level_bounds: the probabilities at which levels B to E begin. since, until: months of the panel, counted from 1; an
+    earlier warning does not count, a later reading is not looked at; 0: all.
     acknowledge_days: after which a task that nobody has taken on goes to the next person.
     """
 
     cash_flow: Annotated[int, Meta(ge=0, le=100)] = 20
     orders: Annotated[int, Meta(ge=0, le=100)] = 45
-    growth: Annotated[int, Meta(ge=0, le=100)] = 15
+    growth: Annotated[int, Meta(ge=0, le=25)] = 15
     payments: Annotated[int, Meta(ge=0, le=100)] = 20
     level_bounds: Annotated[tuple[float, ...], Meta(max_length=4)] = (0.02, 0.05, 0.10, 0.20)
     since: Annotated[int, Meta(ge=0, le=120)] = 0

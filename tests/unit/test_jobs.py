@@ -141,6 +141,11 @@ def test_firms_are_judged_with_a_model_columns_weights_and_bounds(changes):
     refuses(check_job, changed(job, **changes))
 
 
+def test_points_of_a_single_column_stay_few():
+    job = changed(FULL, scoring=None, enterprise=EnterprisePlan(cash_flow=9, growth=26))
+    refuses(decode_job, msgspec.msgpack.encode(job))
+
+
 def test_every_stage_of_a_job_is_a_kind_of_processing():
     """The witness stage is none: it concerns logs, and no subject."""
     assert {*METHOD_OF_STAGE} == {*Stage} - {Stage.WITNESS}
