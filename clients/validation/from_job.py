@@ -36,6 +36,7 @@ from clients.validation.render import write_validation
 from federation.jobs import RiskPlan, ScorecardPlan
 from federation.pace import today
 from privacy.errors import CohortTooSmall, ConfigInvalid
+from privacy.identifiers import IdentifierKind
 from privacy.texts import text
 
 _ATTRIBUTES: Final = ("age_band", "gender", "region")
@@ -98,8 +99,9 @@ def boosting_evidence(context: StageContext, counted: Counted) -> Evidence:
     columns, binning = kept.columns, kept.model.binning
     rows = np.arange(len(kept.rows))
     joint, alone = (_numbers(columns[name], rows) for name in ("score", "score_alone"))
-    codes = binning.transform(context.aligned(context.plan.risk_fields).values).astype(np.int64)
+    codes = binning.transform(context.aligned(binning.fields).values).astype(np.int64)
     importance = risk_release(context, joint, alone).importance
+    reasons = columns.get("reasons" if context.job.scorecard is None else "reasons_boosted")
     sample = _Sample.of(context, rows)
     return Evidence(
         identification=_identification(context, ModelKind.BOOSTING, kept.model.model_id),
@@ -112,6 +114,7 @@ def boosting_evidence(context: StageContext, counted: Counted) -> Evidence:
             for party, name, share in sorted(importance, key=lambda item: -item[2])
         ),
         codes=dict(zip(binning.fields, codes.T, strict=True)),
+        reasons={} if reasons is None else reasons_of(reasons, context.home.settings.table.fields),
         **_shared(context, plan, sample, counted, words("limit.seen_splits")),
     )
 
@@ -141,13 +144,14 @@ def _shared(
     context: StageContext, plan: RiskPlan | ScorecardPlan, sample: _Sample, counted: Counted, seen: Words
 ) -> dict[str, Any]:
     """What the evidence of both kinds of models has alike. seen: what the label holder saw, as a limit."""
-    job, column = context.job, context.home.settings.table.label_column
-    untested = [key for key in _ATTRIBUTES if key not in sample.demographics]
+    job, table = context.job, context.home.settings.table
+    are_people = table.id_kind is not IdentifierKind.USCC  # firms have no gender
+    untested = [key for key in _ATTRIBUTES if are_people and key not in sample.demographics]
     limits = [words("limit.honest"), seen, words("limit.exact")]
     if untested:
         limits.insert(0, _not_tested(untested))
     return {
-        "target": words("target_text", column=column),
+        "target": words("target_text", column=table.label_column),
         "test_share": plan.test_share,
         "seed": plan.seed,
         "funnel": _funnel(context),
