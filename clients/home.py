@@ -35,7 +35,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in the home). allow_testing_profile: accept jobs with breakable test keys. approved_code: digests of code that
     this node's owner approved besides the installed one. accept_distance_disclosure: take part in segmentation as
     a partner, which lets the label holder reconstruct this node's segment fields up to a rotation.
-    scores_per_day: how often this node answers for one person with one scorecard in a day, as a partner.
+    scores_per_day: how often this node answers for one person with one model in a day, as a partner.
     n_jobs: cores that a job may use (0: all); parallel_backend: joblib's name for where long work on
     others' ciphertexts runs, "loky" for this machine's processes, or what a cluster of this party registers ("dask",
     "ray"); secrets and identifiers stay on this machine.

@@ -93,6 +93,7 @@ def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRe
     test = held_out_rows(context)
     decimals = quality_decimals(label[test], context.k_min)
     return RiskRelease(
+        model=context.kept.model.model_id.hex(),
         train_rows=len(train),
         test_rows=len(test),
         auc_alone=round(metrics.auc(label[test], alone[test]), decimals),

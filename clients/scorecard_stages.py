@@ -178,7 +178,7 @@ class PointsStage:
         scoring, kept = context.job.scoring, context.kept
         if scoring is not None:
             part = LabelHolderScorecard if context.is_label_holder else FeatureHolderScorecard
-            kept.scorecard = part.from_bytes(model_for(context, Method.SCORECARD, scoring.model))
+            kept.scorecard = part.from_bytes(model_for(context, scoring.method, scoring.model))
         model = kept.scorecard
         if not set(model.binning.fields) <= set(context.admitted(context.plan.risk_fields)):
             raise ConfigInvalid("model_fields", party=context.plan.name)

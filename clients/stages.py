@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
-import numpy as np
 
 from clients.context import StageContext
 from clients.enterprise.stage import EnterpriseStage
-from clients.plans import boosting_options, kmeans_options, risk_plan, split_rows
+from clients.plans import kmeans_options
 from clients.releases import (
     match_release,
     profile,
-    risk_release,
-    score_columns,
-    scores_alone,
     write_customers,
 )
+from clients.risk_stages import RiskStage, ScoreStage
 from clients.scorecard_stages import BinsStage, PointsStage, ScorecardStage, SelectStage
-from federation import align, align_oprf, boosting, kmeans, scoring
+from federation import align, align_oprf, kmeans
 from federation.clusters import standardize
-from federation.jobs import MatchMode, Method, Stage, encode_job
+from federation.jobs import MatchMode, Stage, encode_job
 from federation.messages import Message
 from federation.roles import Role, View
 from federation.session import ClusterRelease
@@ -142,87 +138,6 @@ class SegmentsStage:
             )
         context.keep("segments", msgspec.msgpack.encode(record))
         return releases
-
-
-class RiskStage:
-    """SecureBoost training over the risk fields."""
-
-    role: boosting.LabelHolder | boosting.FeatureHolder
-
-    def __init__(self, context: StageContext) -> None:
-        self._context = context
-        job, options = context.job, boosting_options(context.job)
-        view = context.aligned(context.plan.risk_fields)
-        stopped, places = context.kept.training or (None, context.kept.places)
-        categorical, store = context.home.settings.table.categorical_fields, context.shelf(Stage.RISK)
-        if context.is_label_holder:
-            label = context.aligned_label()
-            before = None
-            if isinstance(stopped, boosting.LabelHolder):
-                before = stopped.carry_on(np.isin(places, context.kept.places))
-            elif job.scorecard is None:  # else its split, which is the same but for people who have left since
-                context.kept.train_rows, _ = split_rows(risk_plan(job), context.kept.rows, label)
-            self.role = boosting.LabelHolder(
-                job.roles,
-                view,
-                label,
-                context.kept.train_rows,
-                options,
-                decryptor=context.decryptor.expect(options.trees - options.first_tree_local),
-                public_key=context.key.public,
-                before=before,
-                categorical=categorical,
-                row_keys=context.file_rows(context.kept.train_rows),
-                store=store,
-            )
-        else:
-            self.role = boosting.FeatureHolder(
-                job.roles,
-                view,
-                options,
-                job.security.key_bits,
-                alpha_keys=job.alpha_keys,
-                workers=context.workers,
-                zeros=context.zeros,
-                before=stopped if isinstance(stopped, boosting.FeatureHolder) else None,
-                categorical=categorical,
-                store=store,
-            )
-        context.kept.training = self.role, context.kept.places
-
-    def finish(self) -> list[Message]:
-        model, context = self.role.result, self._context
-        if model is not None:
-            context.kept.model, context.kept.training = model, None
-            data = model.to_bytes()
-            context.keep("risk_model", data)
-            digests = {"model": hashlib.sha256(data).hexdigest()}
-            context.gate.note(EventType.MODEL_REGISTERED, artefact=Method.SECUREBOOST.value, digests=digests)
-            context.keep("train_rows", context.kept.train_rows.tobytes())
-        return []
-
-
-class ScoreStage:
-    """Scores of all matched rows with the finished model; quality on the held-out rows."""
-
-    role: scoring.LabelHolder | scoring.FeatureHolder
-
-    def __init__(self, context: StageContext) -> None:
-        self._context = context
-        holder = scoring.LabelHolder if context.is_label_holder else scoring.FeatureHolder
-        view = context.aligned(context.plan.risk_fields)
-        self.role = holder(context.job.roles, view, context.kept.model)
-
-    def finish(self) -> list[Message]:
-        scores, context = self.role.result, self._context
-        if not isinstance(scores, np.ndarray):  # a partner's result is only a count of its answers
-            return []
-        alone = scores_alone(context)
-        context.keep("scores", scores.tobytes())
-        context.keep("train_rows", context.kept.train_rows.tobytes())  # rows may have left since the training
-        context.kept.put_columns(score_columns(context, scores, alone))
-        write_customers(context)
-        return [risk_release(context, scores, alone)]
 
 
 def build_stage(stage: Stage, context: StageContext) -> PartyStage:

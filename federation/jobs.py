@@ -191,12 +191,17 @@ class ScoringPlan(_Closed, frozen=True):
     """Scoring a batch with a model that an earlier job of the same purpose trained.
 
     model: its number, 32 hexadecimal digits, as that job's result names it. reasons: how many fields each party names
-    per person, under the names it has published.
+    per person, under the names it has published; of trees partners name none.
     """
 
     model: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     kind: Literal["scorecard", "boosting"] = "scorecard"
     reasons: Annotated[int, Meta(ge=0, le=4)] = 3
+
+    @property
+    def method(self) -> Method:
+        """What trained the model."""
+        return {"scorecard": Method.SCORECARD, "boosting": Method.SECUREBOOST}[self.kind]
 
 
 class EnterprisePlan(_Closed, frozen=True):

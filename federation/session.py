@@ -167,9 +167,10 @@ class RiskRelease(Message, frozen=True, tag="session.risk_release/1"):
     """Label holder -> coordinator, for the report: quality on held-out rows and what the model rests on.
 
     importance: (party, field or "" for a partner's total, share of the gain); default_rate: per segment, None under
-    k_min rows or when the job has no segments.
+    k_min rows or when the job has no segments. model: its number, by which later jobs score with it.
     """
 
+    model: str
     train_rows: int
     test_rows: int
     auc_alone: float

@@ -76,6 +76,7 @@ def make_result() -> dict[str, Any]:
     )
     clusters = control.ClusterRelease(n_clusters=3, stability=((2, 0.91), (3, 0.987)), iterations=17)
     risk = control.RiskRelease(
+        model="7e" * 16,
         train_rows=700,
         test_rows=300,
         auc_alone=0.7123,

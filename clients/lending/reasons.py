@@ -1,9 +1,9 @@
 """Why a score is as it is, in plain words for the person concerned (PIPL 24 (3); the style of adverse-action notices).
 
-A reason is the name of a field, or what `published` makes of the name that a partner gives a field of its own towards
-people, and a direction. Its sentence comes from the texts: `lending.because.<class>.<direction>` for classes of the
-field catalogue that have one of their own, else a general one with the class's name. No sentence holds a value of
-anybody.
+A reason is a name and a direction. The name is a field's, or what `published` makes of the name that a party gives a
+field of its own towards people, or `information_from` a partner as a whole. Its sentence comes from the texts:
+`lending.because.<class>.<direction>` for classes of the field catalogue that have one of their own, else a general one
+with the class's name. No sentence holds a value of anybody.
 """
 
 from __future__ import annotations
@@ -45,6 +45,19 @@ def published(zh: str, en: str) -> str:
     return f"{zh}{_LANGUAGES_APART}{en}"
 
 
+def information_from(party: str) -> str:
+    """A name for what a partner knows, where it does not say more."""
+    zh, en = (
+        text("lending.information_from", language=language, party=party) for language in ("zh-CN", "en")
+    )
+    return published(zh, en)
+
+
+def has_words(name: str) -> bool:
+    """Whether the field catalogue has words of its own for a column of this name."""
+    return _catalog().of_column(name, "") is not None
+
+
 def name_in(name: str, language: str) -> str:
     """How one language names the field of a reason: a published name in it, any other as it is."""
     zh, apart, en = name.partition(_LANGUAGES_APART)
@@ -75,7 +88,10 @@ def _catalog() -> Catalog:
 def sentence(name: str, direction: Direction, language: str | None = None, kind: str = "") -> str:
     """One plain sentence about a field or a published name. kind: the field's declared class, where it has one."""
     if _LANGUAGES_APART in name:
+        is_whole = name_in(name, "en").startswith(text("lending.information_from", language="en", party=""))
         name = name_in(name, language or current_language())
+        if is_whole:
+            return text(f"lending.because.partner.{direction.value}", language=language, name=name)
         return text(f"lending.because.published.{direction.value}", language=language, name=name)
     found = _catalog().of_column(name, kind)
     if found is None:

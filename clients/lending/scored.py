@@ -1,7 +1,8 @@
-"""Scorecard points as a decision needs them: whole points, and the reasons that kept a score down.
+"""Scores as a decision needs them: whole points of a scorecard, and the reasons of points and of boosted scores.
 
-Reasons are each party's largest deductions (`federation.points`). How much a partner's fields deducted stays with the
-partner, so reasons of different parties cannot be compared: they take turns, the label holder first.
+A scorecard's are each party's largest deductions (`federation.points`). How much a partner's fields deducted stays with
+the partner, so reasons of different parties cannot be compared: they take turns, the label holder first. Those of trees
+are the largest contributions to the risk (`federation.path_attributions`), a partner's as a whole.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from itertools import zip_longest
 
 import pandas as pd
 
-from clients.lending.reasons import Direction, RiskReason, format_reasons, published
+from clients.lending.reasons import (
+    MOST_REASONS,
+    Direction,
+    RiskReason,
+    format_reasons,
+    has_words,
+    information_from,
+    published,
+)
+from clients.tables import FieldSpec
+from federation.path_attributions import Contributions, largest
 from federation.points import PointScores
 
 POINTS, REASONS = "points", "reasons"
@@ -31,6 +42,25 @@ def columns_of(scores: PointScores, own_fields: Sequence[str]) -> pd.DataFrame:
         for row, answered in enumerate(scores.answered.tolist())
     ]
     return pd.DataFrame({POINTS: points, REASONS: reasons})
+
+
+def contribution_reasons(found: Contributions, specs: Sequence[FieldSpec]) -> list[str]:
+    """What raises the risk most, per row: cells for the column `reasons` of customers.csv.
+
+    specs: of the label holder's fields. A field for which the catalogue has no words gets the name published for it.
+    """
+    names = [*_plain(found.fields, specs), *map(information_from, found.partners)]
+    return [
+        format_reasons(RiskReason(names[column], Direction.RAISES) for column in row if column != _NONE)
+        for row in largest(found.values, MOST_REASONS).tolist()
+    ]
+
+
+def _plain(fields: Sequence[str], specs: Sequence[FieldSpec]) -> Iterator[str]:
+    titles = {item.name: item.published for item in specs}
+    for name in fields:
+        title = titles.get(name)
+        yield name if title is None or has_words(name) else published(title.zh, title.en)
 
 
 def _names(scores: PointScores, own_fields: Sequence[str], row: int) -> Iterator[str]:

@@ -208,7 +208,10 @@ def _highlights(profiles: Mapping[str, Any], n_clusters: int) -> list[list[dict[
 def _risk(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:
     release = _release(releases, job.roles.label_holder, RiskRelease)
     quality = _quality(release, pooled)
-    return quality | {"largest_score_difference": pooled.get("largest_score_difference")}
+    return quality | {
+        "model": release.get("model"),
+        "largest_score_difference": pooled.get("largest_score_difference"),
+    }
 
 
 def _scorecard(job: Job, releases: Releases, pooled: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,23 @@
-"""What a finished scorecard says of customers, as decisions read it."""
+"""What a finished model says of customers, as decisions read it."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from clients.lending.reasons import Direction, RiskReason, parse_reasons, published, sentence
-from clients.lending.scored import columns_of
+from clients.lending.reasons import (
+    Direction,
+    RiskReason,
+    information_from,
+    parse_reasons,
+    published,
+    sentence,
+    told,
+)
+from clients.lending.scored import columns_of, contribution_reasons
+from clients.tables import FieldSpec
+from clients.tables.specs import PublishedTitle
+from federation.path_attributions import Contributions
 from federation.points import PartnerPoints, PointScores
 from federation.points_models import PublishedName
 
@@ -49,3 +61,40 @@ def test_a_published_name_is_told_in_its_language():
         sentence(name, Direction.RAISES, "en")
         == "What is published as 'bills overdue late' weighed against the application."
     )
+
+
+RAISES = Direction.RAISES
+
+
+def boosted(values):
+    return Contributions(-1.0, ("income", "x1", "x2"), ("shop", "telecom"), np.array(values))
+
+
+def test_boosted_reasons_are_the_largest_contributions_to_the_risk():
+    specs = [
+        FieldSpec(name="income", published=PublishedTitle(zh="收入", en="earnings")),
+        FieldSpec(name="x1", published=PublishedTitle(zh="使用年限", en="time with us")),
+        FieldSpec(name="x2"),
+    ]
+    cells = contribution_reasons(
+        boosted([[0.1, 0.3, -2.0, 0.2, 0.0], [-1, -1, -1, -1, -1], [5, 4, 3, 2, 1]]), specs
+    )
+    first, second, third = (parse_reasons(cell) for cell in cells)
+    own = (RiskReason("income", RAISES), RiskReason(published("使用年限", "time with us"), RAISES))
+    shop = RiskReason(information_from("shop"), RAISES)
+    assert first == (own[1], shop, own[0])
+    assert second == ()
+    assert third == (*own, RiskReason("x2", RAISES), shop), (
+        "at most four, and the catalogue has words for income"
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", "The information from telecom weighed against the application."),
+        ("zh-CN", "来自 telecom 的信息对申请有不利影响。"),
+    ],
+)
+def test_a_partner_as_a_whole_has_a_sentence(language, expected):
+    assert told([RiskReason(information_from("telecom"), RAISES)], RAISES, language) == (expected,)

@@ -41,7 +41,9 @@ def context(label, segments=None, n_segments=0, train_rows=(), k_min=K_MIN):
             segments=segments,
             n_segments=n_segments,
             train_rows=np.asarray(train_rows, dtype=np.int64),
-            model=SimpleNamespace(field_gains={"income": 1.0}, partner_gains={"shop": 3.0}),
+            model=SimpleNamespace(
+                model_id=bytes(16), field_gains={"income": 1.0}, partner_gains={"shop": 3.0}
+            ),
         ),
     )
 

@@ -232,3 +232,13 @@ def test_a_scorecard_has_its_own_part_of_the_page(language: str) -> None:
     for figure in ("0.7733", "0.4144", "0.7755", "0.4166", "5c" * 16, "600", "50"):
         assert figure in text
     assert "shop" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_names_the_model_of_the_trees(report: dict[str, Any], language: str) -> None:
+    assert report["risk"]["model"] == "7e" * 16
+    assert "7e" * 16 in Page.read(report, language).text
+    report["risk"]["model"] = None
+    assert (
+        text("report.scorecard.number", language=language, model="") not in Page.read(report, language).text
+    )
