@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -29,7 +30,7 @@ from federation.enterprise.alerts import CHAIN, Outcome, State
 from federation.enterprise.exchange import Answer
 from federation.enterprise.levels import PD_BOUNDS, Level
 from federation.jobfile import read_job_file
-from federation.jobs import Deadlines, ScorecardPlan
+from federation.jobs import Deadlines, EnterprisePlan, ScorecardPlan, ScoringPlan
 from federation.pace import today
 
 FIRMS, SEED, SESSION = 1_800, 77, "e17e" * 10
@@ -38,7 +39,7 @@ LEVELS = [level.name for level in Level]
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """(federation, world's folder, results at the bank) after one job."""
+    """A federation after one job, its world's folder, and the results at the bank."""
     folder = tmp_path_factory.mktemp("enterprises")
     write_enterprises(make_enterprises(FIRMS, SEED), folder / "world")
     file = write_enterprise_job(folder / "world")
@@ -57,18 +58,24 @@ def scene(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         outcome = federation.run(job, SESSION, patch, with_policies=False)
     assert outcome.status == "done", outcome.texts
-    return federation, folder / "world", federation.nodes["bank"].results / f"{job.name}-{SESSION[:8]}"
+    return SimpleNamespace(
+        federation=federation,
+        world=folder / "world",
+        job=job,
+        model=outcome.result["releases"]["bank"]["session.scorecard_release/1"]["model"],
+        results=federation.nodes["bank"].results / f"{job.name}-{SESSION[:8]}",
+    )
 
 
 @pytest.fixture(scope="module")
 def customers(scene):
-    found = pd.read_csv(scene[2] / "customers.csv", dtype={"identifier": str}, keep_default_na=False)
+    found = pd.read_csv(scene.results / "customers.csv", dtype={"identifier": str}, keep_default_na=False)
     return found.set_index("identifier")
 
 
 @pytest.fixture(scope="module")
 def truth(scene, customers):
-    found = pd.read_csv(scene[1] / "truth.csv", dtype={"uscc_bank": str}, keep_default_na=False)
+    found = pd.read_csv(scene.world / "truth.csv", dtype={"uscc_bank": str}, keep_default_na=False)
     return found.set_index("uscc_bank").loc[customers.index]
 
 
@@ -108,12 +115,12 @@ def test_warnings_find_firms_that_decline(customers, truth):
 
 def test_partners_results_say_nothing_of_it(scene):
     for party in ("platform", "utility"):
-        for file in scene[0].nodes[party].results.rglob("customers.csv"):
+        for file in scene.federation.nodes[party].results.rglob("customers.csv"):
             assert "health_score" not in file.read_text("utf-8").splitlines()[0]
 
 
 def test_nothing_but_the_answers_and_no_canary_crosses(scene):
-    federation, world, _ = scene
+    federation, world = scene.federation, scene.world
     sent = b"".join(data for _, _, data in federation.messages)
     planted = json.loads((world / "truth.json").read_text("utf-8"))["parties"]
     for party in planted.values():
@@ -131,7 +138,7 @@ def test_nothing_but_the_answers_and_no_canary_crosses(scene):
 
 
 def test_the_vault_keeps_who_answered_and_firms_by_level(scene, customers):
-    data = scene[0].nodes["bank"].vault.get(f"job/{SESSION}/enterprise")
+    data = scene.federation.nodes["bank"].vault.get(f"job/{SESSION}/enterprise")
     record = json.loads(data)
     assert record["holders"]["warning"] == "utility"
     assert record["known"] == 1.0
@@ -144,7 +151,7 @@ def test_the_vault_keeps_who_answered_and_firms_by_level(scene, customers):
 
 
 def test_tasks_name_no_firm_and_end_with_a_finding(scene, customers, monkeypatch):
-    home = scene[0].nodes["bank"]
+    home = scene.federation.nodes["bank"]
     work = AlertDesk(home)
     tasks = work.all()
     assert {task.number for task in tasks} == set(customers["task"]) - {""}
@@ -163,7 +170,7 @@ def test_tasks_name_no_firm_and_end_with_a_finding(scene, customers, monkeypatch
 
 
 def test_tasks_are_handled_by_command(scene, monkeypatch):
-    home = scene[0].nodes["bank"]
+    home = scene.federation.nodes["bank"]
     where = ["--home", str(home.folder)]
     monkeypatch.setenv("SILHOUETTE_LANG", "en")
 
@@ -181,7 +188,7 @@ def test_tasks_are_handled_by_command(scene, monkeypatch):
 
 
 def test_tasks_stay_as_long_as_results(scene):
-    home = scene[0].nodes["bank"]
+    home = scene.federation.nodes["bank"]
     names = home.vault.names(desk.ALERTS)
     assert names
     monkey = pytest.MonkeyPatch()
@@ -195,7 +202,7 @@ def test_tasks_stay_as_long_as_results(scene):
 
 
 def test_the_example_decides_from_these_columns_alone(scene, customers):
-    home, results = scene[0].nodes["bank"], scene[2]
+    home, results = scene.federation.nodes["bank"], scene.results
     found = decide_about(home, results, EXAMPLES / "enterprises.toml")
     table = pd.read_csv(found.file, dtype={"identifier": str}, keep_default_na=False).set_index("identifier")
     assert len(table) == len(customers)
@@ -207,3 +214,30 @@ def test_the_example_decides_from_these_columns_alone(scene, customers):
     assert healthy["risk_level"].isin(["A", "B"]).all()
     assert {"steady-state-owned", "seasonal-factory", "ordinary"} <= set(joined["rule"])
     assert (joined["lane"] == "decline").sum() == (joined["score"].astype(float) >= 0.2).sum()
+
+
+# --- month by month
+
+
+def test_a_later_job_watches_with_the_same_model_and_opens_no_task_twice(scene, customers, monkeypatch):
+    federation, results = scene.federation, scene.results
+    job = msgspec.structs.replace(
+        scene.job,
+        name="watch",
+        scorecard=None,
+        scoring=ScoringPlan(model=scene.model, reasons=0),
+        enterprise=EnterprisePlan(since=22),
+    )
+    before = {task.number: task for task in AlertDesk(federation.nodes["bank"]).all()}
+    outcome = federation.run(job, "e17f" * 10, monkeypatch, with_policies=False)
+    assert outcome.status == "done", outcome.texts
+    found = pd.read_csv(results.parent / "watch-e17fe17f" / "customers.csv", dtype=str, keep_default_na=False)
+    found = found.set_index("identifier").loc[customers.index]
+    assert (found["risk_level"] == customers["risk_level"]).all()
+    warned = found["warning_month"] != ""
+    assert set(found.loc[warned, "warning_month"].astype(int)) <= {22, 23, 24}
+    assert 0 < warned.sum() < (customers["task"] != "").sum()
+    still_open = {number for number, task in before.items() if task.state is not State.CONCLUDED}
+    known = warned & customers["task"].isin(still_open)
+    assert known.sum() > 0
+    assert (found.loc[known, "task"] == customers.loc[known, "task"]).all()
