@@ -1,5 +1,6 @@
 """For all tests: time that passes while others use the machine fails none, and which scenarios hold is told."""
 
+import os
 from collections import defaultdict
 
 import pytest
@@ -11,6 +12,10 @@ SCENARIOS = 38
 # A machine that is busy with another worker's tests makes an example slow, not wrong.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# A console takes its width from these once, when it is made; tests that want a width set one later.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 _results: dict[int, list[bool]] = defaultdict(list)
 
