@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -64,7 +65,7 @@ class EnterpriseStage:
         context.at_end(lambda: self._open_tasks(found.holders))
         return []
 
-    def _open_tasks(self, holders: dict[str, str] | Any) -> None:
+    def _open_tasks(self, holders: Mapping[str, str]) -> None:
         context = self._context
         tasks = AlertDesk(context.home).open_for(context, holders["warning"]) if "warning" in holders else []
         context.kept.put_columns(pd.DataFrame({"task": tasks or [""] * len(context.kept.rows)}))
