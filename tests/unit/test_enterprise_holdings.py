@@ -1,4 +1,4 @@
-"""What a party judges its firms by: its own units again; rules and panels only where the gate left values as they are."""
+"""What a party judges its firms by: its own units again; rules and panels only where the gate left values alone."""
 
 from __future__ import annotations
 
