@@ -6,10 +6,13 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from gate_scene import admit
 from in_process import InProcessFederation, sample_plans
 from lending_scene import CHANCES, TODAY, plan
 
 from clients.answered import AnsweredToday
+from clients.context import StageContext
+from clients.gate.gate import Gate
 from clients.lending.cases import _applicants, _read
 from clients.lending.decide import decide
 from clients.lending.plan import Lane, Scale
@@ -17,8 +20,10 @@ from clients.lending.reasons import Direction, information_from, parse_reasons
 from clients.results import CUSTOMERS
 from clients.risk_stages import _with_reasons
 from clients.sample import make_world, sample_table, write_world
+from clients.stages import build_stage
 from federation.jobs import Deadlines, Job, RiskPlan, ScoringPlan
 from federation.path_attributions import Contributions
+from privacy.errors import ConfigInvalid
 
 PARTIES = ("bank", "ecommerce", "telecom")
 SESSION, AGAIN = "b0057e" * 5, "b0057f" * 5
@@ -131,11 +136,21 @@ def test_a_partner_at_its_limit_answers_nothing(federation, trained, scored_late
     assert set(counted(home, trained)) == {2}, "what is refused is not counted"
 
 
-def test_a_number_of_the_wrong_kind_or_of_no_model_is_refused(federation, trained, monkeypatch):
-    for place, job in enumerate((batch_of(trained, "kind", "scorecard"), batch_of("0" * 32, "none"))):
-        outcome = federation.run(job, f"b0058{place + 1}" * 5, monkeypatch)
-        assert outcome.status != "done"
-        assert "its own log says why" in outcome.texts["en"]
+def test_a_model_that_does_not_fit_the_job_is_refused(federation, trained, monkeypatch):
+    home, usual = federation.nodes["bank"], batch_of(trained)
+    bank = usual.parties[0]
+    fewer = msgspec.structs.replace(bank, risk_fields=bank.risk_fields[1:])
+    others = {
+        "model_unknown": [batch_of(trained, kind="scorecard"), batch_of("0" * 32)],
+        "model_fields": [msgspec.structs.replace(usual, parties=(fewer, *usual.parties[1:]))],
+    }
+    for key, jobs in others.items():
+        for job in jobs:
+            admit(home, job)
+            context = StageContext(home, job, "b00581" * 5, Gate(home, job, "look", is_preview=True))
+            with pytest.raises(ConfigInvalid) as caught:
+                build_stage(job.stages[-1], context)
+            assert caught.value.key == key
 
 
 def test_a_scorecards_reasons_stay_beside_those_of_the_trees():
