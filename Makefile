@@ -12,7 +12,7 @@ WORKERS ?= 2
 FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises test scenarios check format docs lock clean
+.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## The main job on synthetic people; SIZE=3k for the short one.
 	$(BIN)/silhouette demo --size $(SIZE)
+
+demo-enterprises: $(STAMP)  ## A bank, a platform and a utility judge synthetic firms together: FIRMS=8000.
+	$(BIN)/silhouette-node sample enterprises demo/enterprises --firms $(FIRMS)
+	$(BIN)/silhouette run demo/enterprises/job.toml
 
 $(BENCH_STAMP): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench && touch $@ || \
