@@ -104,15 +104,18 @@ def holds(name: str, row: Mapping[str, Any]) -> bool:
 
 
 def show(found: Mapping[str, Mapping[str, Any]], console: Console) -> None:
-    """A line per model."""
+    """A line per model; quality as joint, pooled and the label holder's alone."""
     table = Table()
-    table.add_column("model")
-    for column in ("AUC", "pooled", "alone", "KS", "pooled", "seconds", "MB", "memory MB", "as good"):
-        table.add_column(column, justify="right")
+    table.add_column("model", no_wrap=True)
+    for column in ("AUC", "KS", "s", "MB", "peak MB", "as good"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, row in found.items():
         table.add_row(
             name,
-            *(f"{row[key]:.4f}" for key in ("auc", "pooled_auc", "alone_auc", "ks", "pooled_ks")),
+            *(
+                " ".join(f"{row[f'{kind}{measure}']:.4f}" for kind in ("", "pooled_", "alone_"))
+                for measure in ("auc", "ks")
+            ),
             f"{row['seconds']:.0f}",
             f"{row['bytes'] / MEGABYTE:.0f}",
             f"{max(row['peak_memory_bytes'].values(), default=0) / MEGABYTE:.0f}",
