@@ -155,8 +155,8 @@ class Driver:
             raise
         else:
             self._store.clear()
+            self._invitation.wait_closed()  # first: the parties write their results when they hear of the end
             self._record.finish(result)
-            self._invitation.wait_closed()
         finally:
             self._relay.close()
 
