@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
 from clients.compare_scorecard import compare_scorecard
-from clients.context import StageContext
+from clients.context import TRAIN_ROWS, StageContext
 from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.plans import boosting_options
@@ -89,7 +89,7 @@ def compare(folders: list[Path], session: str) -> dict[str, Any]:
     if job.scorecard is not None:
         result["scorecard"] = compare_scorecard(
             [(party.context, party.scorecard()) for party in parties],
-            np.frombuffer(parties[0].record("train_rows"), dtype=np.int64),
+            np.frombuffer(parties[0].record(TRAIN_ROWS), dtype=np.int64),
             np.frombuffer(parties[0].record("points"), dtype=np.int32),
         )
     return result
@@ -165,7 +165,7 @@ def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     """
     options, holder = boosting_options(job), parties[0]
     label = holder.context.aligned_label()
-    train = np.frombuffer(holder.record("train_rows"), dtype=np.int64)
+    train = np.frombuffer(holder.record(TRAIN_ROWS), dtype=np.int64)
     test = np.setdiff1d(np.arange(len(label)), train)
     codes = np.hstack([party.codes() for party in parties])
     n_local = len(holder.context.plan.risk_fields)

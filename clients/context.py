@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from clients.answered import AnsweredToday
 from clients.artefacts import Artefacts, Integers
 from clients.cores import ParallelDecryptor, PooledZeros
 from clients.gate.gate import Gate
@@ -27,6 +28,10 @@ from privacy.sealing import PublicIdentity
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 PAILLIER_RECORD: Final = "paillier"
+TRAIN_ROWS: Final = "train_rows"
+"""The record of which matched rows train."""
+PER_ROW: Final = {"points": np.int32, "scores": np.float64}
+"""Records with one number per matched row, and its type."""
 UNFINISHED: Final = "unfinished/"
 """Records under this prefix are what a rerun of a job may go on from."""
 
@@ -61,6 +66,7 @@ class StageContext:
         """Whether the matching has to begin again and has not ended since."""
         self._closing = ExitStack()
         self._at_end: list[Callable[[], None]] = []
+        self._answered: dict[bytes, AnsweredToday] = {}
         self.results = home.results / f"{job.name}-{session[:8]}"
         """Where this party's own people find the outcome."""
         if self.results.exists():  # another session's, whose name begins alike
@@ -145,8 +151,15 @@ class StageContext:
     def _remove(self, places: Integers) -> None:
         """Rows leave what is kept: in memory, in the vault, in this party's own results."""
         gone = self.table.rows[self.kept.rows_at(places)]
+        staying = ~np.isin(self.kept.places, places)
         self.kept.drop(places)
         self.keep_handle()
+        for name, kind in PER_ROW.items():
+            numbers = self.home.vault.get(self._prefix + name)
+            if numbers is not None:
+                self.keep(name, np.frombuffer(numbers, kind)[staying].tobytes())
+        if self.home.vault.get(self._prefix + TRAIN_ROWS) is not None:
+            self.keep(TRAIN_ROWS, self.kept.train_rows.tobytes())
         stored = self.home.vault.get(self._prefix + "segments")
         if stored is not None and self.kept.segments is not None:
             record = msgspec.msgpack.decode(stored) | {"assignments": self.kept.segments.tobytes()}
@@ -215,6 +228,12 @@ class StageContext:
     def shelf(self, stage: Stage) -> Shelf:
         """What a rerun of this job may go on from in one stage."""
         return Shelf(self.home.vault, f"{UNFINISHED}{self.job.digest}/{stage.value}/")
+
+    def answered(self, model_id: bytes) -> AnsweredToday:
+        """How often this party has answered with a model today, and for whom in this session."""
+        if model_id not in self._answered:
+            self._answered[model_id] = AnsweredToday(self.home, model_id)
+        return self._answered[model_id]
 
     def at_end(self, act: Callable[[], None]) -> None:
         """What is to be done when the whole job has succeeded everywhere, and not before."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clients.answered import AnsweredToday
-from clients.context import StageContext
+from clients.context import TRAIN_ROWS, StageContext
 from clients.lending.scored import contribution_reasons
 from clients.models import keep_model, model_for
 from clients.plans import boosting_options, risk_plan, split_rows
@@ -73,7 +72,7 @@ class RiskStage:
             data = model.to_bytes()
             context.keep("risk_model", data)
             keep_model(context, Method.SECUREBOOST, model.model_id, data)
-            context.keep("train_rows", context.kept.train_rows.tobytes())
+            context.keep(TRAIN_ROWS, context.kept.train_rows.tobytes())
         return []
 
 
@@ -105,7 +104,7 @@ class ScoreStage:
             write_customers(context)
             return []
         alone = scores_alone(context)
-        context.keep("train_rows", context.kept.train_rows.tobytes())  # rows may have left since the training
+        context.keep(TRAIN_ROWS, context.kept.train_rows.tobytes())  # rows may have left since the training
         columns = score_columns(context, scores, alone)
         context.kept.put_columns(_with_reasons(context, columns, contributions))
         write_customers(context)
@@ -127,7 +126,7 @@ def _count_answers(context: StageContext) -> None:
     Raises `DisclosureNotAccepted` when a later job asks about somebody who is at this node's limit. The job that trains
     the model is not refused: its training has shown the same sides already.
     """
-    answered = AnsweredToday(context.home, context.kept.model.model_id)
+    answered = context.answered(context.kept.model.model_id)
     people = context.table.own_identifiers[context.kept.rows]
     if context.job.scoring is not None and not answered.allowed(people).all():
         limit = context.home.settings.scores_per_day

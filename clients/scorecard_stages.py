@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import numpy as np
 
-from clients.answered import AnsweredToday
-from clients.context import StageContext
+from clients.context import TRAIN_ROWS, StageContext
 from clients.models import keep_model, model_for
 from clients.plans import scorecard_options, scorecard_plan, selection_options, split_rows, woe_options
 from clients.releases import write_customers
@@ -188,7 +186,9 @@ class PointsStage:
                 context.job.roles, view, model, reasons=0 if scoring is None else scoring.reasons
             )
             return
-        self._answered = AnsweredToday(context.home, model.model_id)
+        answered, people = context.answered(model.model_id), context.table.own_identifiers[kept.rows]
+        allowed = answered.allowed(people)
+        answered.add(people[allowed])
         published = {
             item.name: PublishedName(item.published.zh, item.published.en)
             for item in context.home.settings.table.fields
@@ -198,20 +198,12 @@ class PointsStage:
             context.job.roles,
             view,
             model,
-            allowed=self._answered.allowed(self._identifiers()),
+            allowed=allowed,
             names=published,
         )
 
-    def _identifiers(self) -> np.ndarray[tuple[int], np.dtype[np.bytes_]]:
-        found: np.ndarray[tuple[int], np.dtype[np.bytes_]] = self._context.table.own_identifiers[
-            self._context.kept.rows
-        ]
-        return found
-
     def finish(self) -> list[Message]:
         scores, context = self.role.result, self._context
-        if isinstance(scores, np.ndarray):
-            self._answered.add(self._identifiers()[scores])
         if not isinstance(scores, points.PointScores):
             return []
         kept = context.kept
@@ -219,7 +211,7 @@ class PointsStage:
             kept.scorecard = msgspec.structs.replace(kept.scorecard, calibration=calibrated(context, scores))
             _keep(context)
         context.keep("points", scores.total.tobytes())
-        context.keep("train_rows", kept.train_rows.tobytes())
+        context.keep(TRAIN_ROWS, kept.train_rows.tobytes())
         kept.put_columns(scorecard_columns(context, scores))
         write_customers(context)
         return [scorecard_release(context, scores)] if context.job.scoring is None else []

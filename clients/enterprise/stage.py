@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from clients.answered import AnsweredToday
 from clients.context import StageContext
 from clients.enterprise.desk import AlertDesk
 from clients.releases import write_customers
@@ -44,18 +43,13 @@ class EnterpriseStage:
         if context.is_label_holder:
             self.role = exchange.LabelHolder(context.job.roles, holdings, _probability(context), options)
             return
-        self._answered = AnsweredToday(context.home, _ANSWERS)
-        allowed = self._answered.allowed(self._identifiers())
+        answered, firms = context.answered(_ANSWERS), context.table.own_identifiers[context.kept.rows]
+        allowed = answered.allowed(firms)
+        answered.add(firms[allowed])
         self.role = exchange.FeatureHolder(context.job.roles, holdings, options, allowed)
-
-    def _identifiers(self) -> np.ndarray[Any, Any]:
-        found: np.ndarray[Any, Any] = self._context.table.own_identifiers[self._context.kept.rows]
-        return found
 
     def finish(self) -> list[Message]:
         found, context = self.role.result, self._context
-        if isinstance(found, np.ndarray):
-            self._answered.add(self._identifiers()[found])
         if not isinstance(found, Assessment):
             return []
         context.kept.put_columns(firm_columns(found))
