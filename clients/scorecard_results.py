@@ -62,7 +62,7 @@ def alone_log_odds(context: StageContext) -> Floats:
 def scorecard_columns(context: StageContext, scores: PointScores) -> pd.DataFrame:
     """Points, reasons and probability per matched row; with the baseline's beside them where the job trained one."""
     model, kept = context.kept.scorecard, context.kept
-    found = columns_of(scores, model.binning.fields)
+    found = columns_of(scores, model.binning.fields, context.home.settings.table.fields)
     found["pd"] = np.where(scores.answered, probability_of(model, scores.total), np.nan)
     if context.job.scoring is None:
         found["pd_alone"] = probabilities(alone_log_odds(context))

@@ -8,7 +8,7 @@ purpose that holds today where that is its basis (13 to 15), is not decided abou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from federation.pace import today, utc_now
 from privacy.audit import EventType
 from privacy.consent import Answer, Need
 from privacy.errors import ConfigInvalid, Denied
+from privacy.normalization import Cells, normalize
 from privacy.policy import Basis, Policy, PurposeClass
 from privacy.reasons import Finding, Reason
 
@@ -91,7 +92,9 @@ def decide_about(home: NodeHome, results: Path, policy_file: Path, attributes: P
     identifiers = customers[_ID].tolist()
     excluded, refused = _words(home, plan, policy, identifiers)
     customers = customers[~excluded].reset_index(drop=True)
-    applicants = _applicants(plan, customers, refused[~excluded], attributes)
+    own = None if attributes is None else _own_columns(home, attributes)
+    kinds = {item.name: item.kind for item in home.settings.table.fields}
+    applicants = _applicants(plan, customers, refused[~excluded], own, kinds)
     decisions = decide(plan, applicants, today())
     _log(home, policy, decisions)
     table = decisions.table()
@@ -135,8 +138,23 @@ def _words(
     return excluded, refused
 
 
+def _own_columns(home: NodeHome, file: Path) -> pd.DataFrame:
+    """The lender's file, its identifiers spelled as in results; rows whose identifier is none are left out."""
+    found, spec = _read(file, _ID), home.settings.table
+    spelled = normalize(spec.id_kind, Cells.of(found[_ID].tolist()), spec.extra_prefixes, spec.id_format)
+    found[_ID] = np.strings.decode(spelled.identifiers, "utf-8")
+    found = found[spelled.valid]
+    if found[_ID].duplicated().any():
+        raise ConfigInvalid("lending_attributes", file=file)
+    return found
+
+
 def _applicants(
-    plan: DecisionPolicy, customers: pd.DataFrame, refused: Mask, attributes: Path | None
+    plan: DecisionPolicy,
+    customers: pd.DataFrame,
+    refused: Mask,
+    own: pd.DataFrame | None,
+    kinds: Mapping[str, str] | None = None,
 ) -> Applicants:
     known = SCORE_COLUMNS[plan.scale]
     column = next((name for name in known if name in customers), "")
@@ -146,20 +164,17 @@ def _applicants(
     unreadable = np.isnan(scores) & (customers[column] != "").to_numpy()
     if unreadable.any():
         raise ConfigInvalid("lending_scores", count=int(unreadable.sum()))
-    fields = _fields(plan, customers, attributes)
+    fields = _fields(plan, customers, own)
     reasons: list[tuple[RiskReason, ...]] = []
     if _REASONS in customers:
         reasons = [parse_reasons(cell) for cell in customers[_REASONS].tolist()]
-    return Applicants(scores, refused, fields, reasons)
+    return Applicants(scores, refused, fields, reasons, kinds or {})
 
 
-def _fields(plan: DecisionPolicy, customers: pd.DataFrame, attributes: Path | None) -> dict[str, Column]:
+def _fields(plan: DecisionPolicy, customers: pd.DataFrame, extra: pd.DataFrame | None) -> dict[str, Column]:
     """What rules ask about, by customer; only these columns of the lender's file are kept. Missing: NaN, or ""."""
     own = customers
-    if attributes is not None:
-        extra = _read(attributes, _ID)
-        if extra[_ID].duplicated().any():
-            raise ConfigInvalid("lending_attributes", file=attributes)
+    if extra is not None:
         wanted = [name for name in plan.fields if name in extra and name not in customers]
         own = customers.merge(extra[[_ID, *wanted]], on=_ID, how="left")
     numeric = {

@@ -9,7 +9,7 @@ the program alone: `Lane.DECLINE` is a proposal that a person confirms or change
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final
@@ -44,13 +44,15 @@ class Why(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Applicants:
     """Who is decided about. scores: (n,) on the policy's scale, NaN for none; refused: (n,), whether the subject has
-    refused automated decisions; fields: (n,) each, what rules ask about; reasons: of each score, weightiest first.
+    refused automated decisions; fields: (n,) each, what rules ask about; reasons: of each score, weightiest first;
+    kinds: declared classes of the lender's columns, by which reasons are put into words.
     """
 
     scores: Floats
     refused: Mask
     fields: Mapping[str, Column]
     reasons: Sequence[tuple[RiskReason, ...]] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Decisions:
     lanes: tuple[Lane, ...]
     whys: tuple[Why, ...]
     reasons: Sequence[tuple[RiskReason, ...]]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def needs_human(self) -> Mask:
@@ -112,7 +115,8 @@ class Decisions:
 
     def _explained(self, row: int, language: str) -> tuple[str, ...]:
         is_fast = self.lanes[row] is Lane.FAST
-        return told(self.reasons[row], Direction.LOWERS if is_fast else Direction.RAISES, language)
+        direction = Direction.LOWERS if is_fast else Direction.RAISES
+        return told(self.reasons[row], direction, language, self.kinds)
 
 
 def _whole(values: Iterable[int | None]) -> pd.Series[Any]:
@@ -152,6 +156,7 @@ def decide(plan: DecisionPolicy, applicants: Applicants, today: date) -> Decisio
             found[:MOST_REASONS] if is_open else ()
             for found, is_open in zip(given, open_to_decision, strict=True)
         ],
+        kinds=applicants.kinds,
     )
 
 

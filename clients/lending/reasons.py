@@ -9,7 +9,7 @@ with the class's name. No sentence holds a value of anybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Final, NamedTuple
@@ -103,7 +103,20 @@ def sentence(name: str, direction: Direction, language: str | None = None, kind:
     return text(f"lending.because.classified.{direction.value}", language=language, name=what)
 
 
-def told(reasons: Iterable[RiskReason], direction: Direction, language: str | None = None) -> tuple[str, ...]:
-    """The sentences of one direction, each once, the weightiest first, at most `MOST_REASONS`."""
-    sentences = (sentence(one.name, one.direction, language) for one in reasons if one.direction is direction)
+def told(
+    reasons: Iterable[RiskReason],
+    direction: Direction,
+    language: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """The sentences of one direction, each once, the weightiest first, at most `MOST_REASONS`.
+
+    kinds: declared classes of fields, see `sentence`.
+    """
+    declared = kinds or {}
+    sentences = (
+        sentence(one.name, one.direction, language, declared.get(one.name, ""))
+        for one in reasons
+        if one.direction is direction
+    )
     return tuple(dict.fromkeys(sentences))[:MOST_REASONS]

@@ -29,14 +29,18 @@ POINTS, REASONS = "points", "reasons"
 _NONE = -1
 
 
-def columns_of(scores: PointScores, own_fields: Sequence[str]) -> pd.DataFrame:
+def columns_of(
+    scores: PointScores, own_fields: Sequence[str], specs: Sequence[FieldSpec] = ()
+) -> pd.DataFrame:
     """Columns `points` and `reasons` of customers.csv, one row per scored one; no points where a partner was silent.
 
-    own_fields: of the label holder's model, in its order.
+    own_fields: of the label holder's model, in its order; specs: as they are registered. A field for which the
+    catalogue has no words gets the name published for it.
     """
+    own_names = tuple(_plain(own_fields, specs))
     points = pd.Series(scores.total, dtype="Int64").where(pd.Series(scores.answered))
     reasons = [
-        format_reasons(RiskReason(name, Direction.RAISES) for name in _names(scores, own_fields, row))
+        format_reasons(RiskReason(name, Direction.RAISES) for name in _names(scores, own_names, row))
         if answered
         else ""
         for row, answered in enumerate(scores.answered.tolist())
@@ -63,9 +67,9 @@ def _plain(fields: Sequence[str], specs: Sequence[FieldSpec]) -> Iterator[str]:
         yield name if title is None or has_words(name) else published(title.zh, title.en)
 
 
-def _names(scores: PointScores, own_fields: Sequence[str], row: int) -> Iterator[str]:
+def _names(scores: PointScores, own_names: Sequence[str], row: int) -> Iterator[str]:
     """The names of a row's reasons, in turns, each once."""
-    of_parties = [[own_fields[place] for place in scores.own_reasons[row].tolist() if place != _NONE]]
+    of_parties = [[own_names[place] for place in scores.own_reasons[row].tolist() if place != _NONE]]
     for _, partner in sorted(scores.partners.items()):
         names = [published(name.zh, name.en) for name in partner.names]
         of_parties.append([names[place] for place in partner.reasons[row].tolist() if place != _NONE])

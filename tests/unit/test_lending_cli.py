@@ -22,6 +22,7 @@ from clients.gate.policy import activate
 from clients.gate.retention import RESULTS
 from clients.home import for_toml
 from clients.lending.cases import AUTOMATED_DECISION, DECISIONS
+from clients.tables import FieldSpec
 from privacy.audit import EventType
 from privacy.consent import Statement
 from privacy.errors import ConfigInvalid, Denied, SilhouetteError
@@ -218,6 +219,14 @@ def test_rules_ask_the_lenders_own_columns(results, tmp_path):
     assert table["rule"].tolist()[:3] == ["rich", "ordinary", "ordinary"]
     assert "persona" not in table
     assert "income" not in table
+    own.write_text(f"identifier,income\n+86 {CUSTOMERS[0][:3]} {CUSTOMERS[0][3:]},500\nnobody,900\n", "utf-8")
+    _, table = decided(results, file, "--attributes", own)
+    assert table["rule"].tolist()[:3] == ["rich", "ordinary", "ordinary"], (
+        "spelled otherwise, the same person"
+    )
+    own.write_text("identifier,income\n", "utf-8")
+    _, table = decided(results, file, "--attributes", own)
+    assert set(table["rule"]) == {"ordinary", ""}
     for content, key in (
         (f"identifier,income\n{CUSTOMERS[0]},much\n", "lending_column_numbers"),
         (f"identifier,income\n{CUSTOMERS[0]},1\n{CUSTOMERS[0]},2\n", "lending_attributes"),
@@ -240,6 +249,19 @@ def test_a_policy_on_another_scale_than_the_results(results, tmp_path):
     with pytest.raises(ConfigInvalid) as problem:
         run("decide", "--results", results, "--policy", file)
     assert problem.value.key == "lending_scores"
+
+
+def test_a_declared_class_puts_a_reason_into_words(home, results, policy_file):
+    customers = pd.read_csv(results / "customers.csv", dtype=str).assign(reasons="x7:raises")
+    customers.to_csv(results / "customers.csv", index=False)
+    _, table = decided(results, policy_file)
+    assert "'x7'" in table["explanation"].iloc[3]
+    spec = msgspec.structs.replace(
+        home.settings.table, fields=(FieldSpec(name="x7", kind="repayment_status"),)
+    )
+    write(home.folder / "node.toml", msgspec.structs.replace(home.settings, table=spec))
+    _, table = decided(results, policy_file)
+    assert table["explanation"].iloc[3] == "There were late payments in your repayment record."
 
 
 def test_whose_score_is_missing_goes_to_a_person(results, policy_file):

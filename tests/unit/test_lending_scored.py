@@ -54,6 +54,19 @@ def test_parties_take_turns_and_who_was_not_answered_has_nothing():
     assert found.to_csv(index=False).splitlines()[3] == ","
 
 
+def test_a_field_of_the_label_holders_own_goes_by_its_published_name():
+    specs = [
+        FieldSpec(name="income", published=PublishedTitle(zh="收入", en="earnings")),
+        FieldSpec(name="x7", published=PublishedTitle(zh="使用年限", en="time with us")),
+    ]
+    first = parse_reasons(columns_of(scores(), ("income", "x7"), specs)["reasons"].iloc[0])
+    assert [reason.name for reason in first] == [
+        "income",
+        "账单 逾期|bills overdue late",
+        "使用年限|time with us",
+    ]
+
+
 def test_a_published_name_is_told_in_its_language():
     name = published(NAMES[1].zh, NAMES[1].en)
     assert sentence(name, Direction.RAISES, "zh-CN") == "以“账单 逾期”为名公布的因素对申请有不利影响。"
