@@ -24,11 +24,11 @@ def print_report(report: dict[str, Any], console: Console, language: str | None 
         console.print(Text(w("match.size_only"), style="dim"))
     if report["segments"]:
         console.print(_segments(report, w))
-    for kind in ("scorecard", "risk"):
-        if report[kind]:
-            console.print(_quality(report, kind, w))
-        if not report["pooled_possible"]:
-            console.print(Text(w("pooled_impossible"), style="dim"))
+    models = [kind for kind in ("scorecard", "risk") if report[kind]]
+    for kind in models:
+        console.print(_quality(report, kind, w))
+    if models and not report["pooled_possible"]:
+        console.print(Text(w("pooled_impossible"), style="dim"))
     console.print(_traffic(report, w))
 
 

@@ -11,6 +11,7 @@ from report_scene import COMPARE, K_MIN, Page, builtins, make_job, make_result
 from rich.console import Console
 
 from federation.insight import segment_profile
+from federation.jobs import ScorecardPlan
 from federation.roles import View
 from privacy.texts import LANGUAGES, catalogue
 from server.report import build_report, print_report, render_page
@@ -125,6 +126,22 @@ def test_without_a_rehearsal_nothing_is_pooled() -> None:
         page = Page.read(report, language)
         assert catalogue(language)["report.pooled_impossible"] in page.text
         assert catalogue(language)["report.pooled_rehearsal"] not in page.text
+
+
+@pytest.mark.parametrize(
+    ("plans", "times"),
+    [
+        ({}, 1),
+        ({"scorecard": ScorecardPlan(test_share=0.3, seed=42)}, 1),
+        ({"segments": None, "risk": None}, 0),
+    ],
+)
+def test_the_terminal_says_once_that_nothing_is_pooled(plans: dict[str, Any], times: int) -> None:
+    stream = io.StringIO()
+    print_report(
+        build_report(make_job(**plans), make_result(), None, {}), Console(file=stream, width=400), "en"
+    )
+    assert stream.getvalue().count(catalogue("en")["report.pooled_impossible"]) == times
 
 
 @pytest.mark.parametrize("missing", ["segments", "risk"])
