@@ -100,7 +100,7 @@ def risk_release(context: StageContext, scores: Floats, alone: Floats) -> RiskRe
         ks_alone=round(metrics.ks(label[test], alone[test]), decimals),
         auc_joint=round(metrics.auc(label[test], scores[test]), decimals),
         ks_joint=round(metrics.ks(label[test], scores[test]), decimals),
-        importance=_importance(context),
+        importance=importance_of(context),
         default_rate=_default_rate(context),
     )
 
@@ -132,7 +132,8 @@ def quality_decimals(label: Labels, k_min: int) -> int:
     return _QUALITY_DECIMALS_SMALL_CLASS if small else _QUALITY_DECIMALS
 
 
-def _importance(context: StageContext) -> tuple[tuple[str, str, float], ...]:
+def importance_of(context: StageContext) -> tuple[tuple[str, str, float], ...]:
+    """(party, own field or "" for all of a partner's, share of the gain of all splits) of the job's trees."""
     model, own = context.kept.model, context.plan.name
     gains = [(own, name, gain) for name, gain in model.field_gains.items()]
     gains += [(party, "", gain) for party, gain in model.partner_gains.items()]

@@ -17,7 +17,7 @@ import numpy as np
 from clients.context import StageContext
 from clients.gate.policy import active_policy
 from clients.plans import risk_plan, scorecard_plan
-from clients.releases import match_release, risk_release
+from clients.releases import importance_of, match_release
 from clients.validation.build import build, default_card
 from clients.validation.disclosing import Counted, learnt_in, undeclared_in
 from clients.validation.evidence import Evidence, Groups, words
@@ -100,7 +100,6 @@ def boosting_evidence(context: StageContext, counted: Counted) -> Evidence:
     rows = np.arange(len(kept.rows))
     joint, alone = (_numbers(columns[name], rows) for name in ("score", "score_alone"))
     codes = binning.transform(context.aligned(binning.fields).values).astype(np.int64)
-    importance = risk_release(context, joint, alone).importance
     reasons = columns.get("reasons" if context.job.scorecard is None else "reasons_boosted")
     sample = _Sample.of(context, rows)
     return Evidence(
@@ -111,7 +110,7 @@ def boosting_evidence(context: StageContext, counted: Counted) -> Evidence:
         alone=alone,
         importance=tuple(
             Importance(party=party, name=name, share=share)
-            for party, name, share in sorted(importance, key=lambda item: -item[2])
+            for party, name, share in sorted(importance_of(context), key=lambda item: -item[2])
         ),
         codes=dict(zip(binning.fields, codes.T, strict=True)),
         reasons={} if reasons is None else reasons_of(reasons, context.home.settings.table.fields),

@@ -57,12 +57,15 @@ def reasons_of(cells: pd.Series[Any], fields: Sequence[FieldSpec]) -> dict[str, 
         {reason.name for reason in parse_reasons(cell) if reason.direction is Direction.RAISES}
         for cell in different
     ]
-    found = {}
+    found: dict[str, tuple[Words, Mask]] = {}
     for name in sorted(set().union(*parsed)):
         said = Words(
             en=sentence(name, Direction.RAISES, "en", kinds.get(name, "")),
             zh=sentence(name, Direction.RAISES, "zh-CN", kinds.get(name, "")),
         )
         hit = np.array([name in names for names in parsed], dtype=np.bool_)[codes]
-        found[name_in(name, "en")] = (said, hit)
+        code = name_in(name, "en")
+        if code in found:  # two parties have published the same name
+            said, hit = found[code][0], found[code][1] | hit
+        found[code] = (said, hit)
     return found
