@@ -15,11 +15,14 @@ What each party learns. L: the gradient of its own columns per step (so many sum
     near a single row: `Block.check`), and numbers that are uniform to it. F: the gradient of its own columns per step
     (likewise); which rows train and in which batch. Nobody: a score, a weight or a residual of another party's row.
     Coordinator: sizes.
-    Not prevented: L and F are taken to follow the protocol. An F that asks for the "gradient" of single rows learns
-    their residuals, hence their labels: some rows (as many residuals as fit where a masked sum does, three at 2048
-    bits) per column, step and partner; an L that asks for a single row's sum of masks learns that row's residual, hence
-    the partners' score. L and any one F together learn every residual (each F sees it encrypted, the last knows the
-    masks), hence the sum of the other partners' scores, and with a later F also the scores of the F's before it.
+    Not prevented: L and F are taken to follow the protocol. An F that has other ciphertexts opened than its gradient
+    learns labels: at the first step, where residuals differ by nothing else, a thousand with each plaintext (2048 bits;
+    as many plaintexts as its columns' sums take), later two dozen residuals. An L that asks for single rows' sums of
+    masks learns some rows' residuals, hence the partners' scores; an L whose coefficients are larger than residuals
+    have them sees over the masks: exactly, in every step, in one slot of each plaintext (a row in 14 at 2048 bits), and
+    about two bits of every other row. Measured in `tests/attacks`. L and any one F together learn every residual (each
+    F sees it encrypted, the last knows the masks), hence the sum of the other partners' scores, and with a later F also
+    the scores of the F's before it.
 Source. Approximate residuals under additive encryption: Hardy et al., arXiv 1711.10677, section 4, and Kim et al. 2018
     (`scorecard_polynomial`); masked opening of sums: Yang et al., "A quasi-Newton method based vertical federated
     learning framework for logistic regression", arXiv 1912.00513. Masks whose sums are worked out beforehand: Beaver,
@@ -35,6 +38,7 @@ Cost. Per row and step `degree` encryptions at L, degree - 1 short powers, one a
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -98,11 +102,14 @@ class LabelHolder:
         alpha_keys: bool = False,
         workers: Workers = ALONE,
         start: BlockWeights | None = None,
+        partner_columns: Mapping[str, int] | None = None,
     ) -> None:
         """codes: L's (n_rows, n_fields) of all aligned rows; woe: per field and code; label: 0 or 1 per aligned row.
 
         train_rows: increasing; batch: of every training row (`scorecard_fit.deal_batches`). minimum_key_bits,
         alpha_keys: for the last partner's key, as in `PublicKey.from_bytes`. start: weights to go on from.
+        partner_columns: how many columns each partner has, so that no more of its sums are opened (default: as many as
+        a batch has rows for).
 
         Raises `ConfigInvalid` when these do not fit each other, a label is not 0 or 1, or a batch has too few rows or
         one that L's own sums would single out (`Block.check`); `PackingOverflow` when the key is too small.
@@ -118,6 +125,7 @@ class LabelHolder:
         self._parties, self._options = parties, options
         self._decryptor, self._key, self._workers = decryptor, public_key, workers
         self._minimum_key_bits, self._alpha_keys = minimum_key_bits, alpha_keys
+        self._partner_columns = partner_columns or {}
         self._polynomial = options.polynomial
         self._in_training = np.zeros(len(codes), dtype=np.bool_)
         self._in_training[rows] = True
@@ -273,9 +281,10 @@ class LabelHolder:
         return gradient
 
     def _open(self, sender: str, message: MaskedGradient) -> bytes:
-        """A partner's gradient under its masks: as many numbers as it may have columns, no more; none without any."""
+        """A partner's gradient under its masks: as many numbers as it has columns, no more; none without any."""
         width, count = self._key.ciphertext_bytes, -(-len(message.ciphertexts) // self._key.ciphertext_bytes)
         most = max_columns(len(self._rows[self._place[1]]), self._options)
+        most = min(most, self._partner_columns.get(sender, most))
         slots = self._layouts.gradients(self._key.bits).slots
         if count > slots.plaintexts(most) or len(message.ciphertexts) != count * width:
             raise MessageInvalid("scorecard_gradient_size", sender=sender, most=most)

@@ -36,6 +36,8 @@ WOE_BITS: Final = 10
 """Fraction bits of a weight of evidence."""
 MAXIMUM_WOE: Final = 16.0
 """Larger ones are an error: a bin of 50 rows among 100 million has less."""
+MOST_PASSES: Final = 50
+MOST_BATCHES: Final = 250
 LARGEST_LEVERAGE: Final = 0.4
 """Largest share of a single row's residual that one party's sums over a batch may determine (`Block.check`). The sum
 over a bin of k rows determines 1/k of each: a bin of two is too small."""
@@ -65,7 +67,7 @@ class ScorecardOptions:
         if self.degree not in DEGREES:
             raise ConfigInvalid("scorecard_degree", name=self.degree, known=", ".join(map(str, DEGREES)))
         ranges: dict[str, tuple[float, float]] = {
-            "limit": (1.0, 16.0), "passes": (1, 50), "batches": (1, 250), "l2": (1e-6, 1e9),
+            "limit": (1.0, 16.0), "passes": (1, MOST_PASSES), "batches": (1, MOST_BATCHES), "l2": (1e-6, 1e9),
             "rows_per_column": (10, 1e6), "min_batch_rows": (1, 1e6),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
@@ -81,8 +83,8 @@ class ScorecardOptions:
         return self.passes * self.batches
 
     def with_batches(self, batches: int) -> ScorecardOptions:
-        """The same with fewer, larger batches, and more passes for it: about as many steps."""
-        return replace(self, batches=batches, passes=-(-self.steps // batches))
+        """The same with fewer, larger batches, and more passes for it: about as many steps, `MOST_PASSES` at most."""
+        return replace(self, batches=batches, passes=min(-(-self.steps // batches), MOST_PASSES))
 
     def rows_needed(self, columns: int) -> int:
         """Fewest rows of a batch when one party has so many columns."""

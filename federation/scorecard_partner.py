@@ -132,8 +132,8 @@ class FeatureHolder:
         in_training = flags_of(message.train_rows, len(self._codes), sender)
         rows = np.flatnonzero(in_training)
         batch = message.batch
-        fits = batch.dtype == np.uint8 and len(batch) and len(message.model) == MODEL_ID_BYTES
-        if not fits or not len(rows) or message.columns < 1:
+        fits = batch.dtype == np.uint8 and batch.ndim == 1 and len(message.model) == MODEL_ID_BYTES
+        if not fits or not len(batch) or not len(rows) or message.columns < 1:
             raise MessageInvalid("boosting_begin", sender=sender)
         # L may have dealt fewer batches than the job's, for the sake of their size.
         dealt = min(int(batch.max()) + 1, self._options.batches)

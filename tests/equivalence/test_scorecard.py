@@ -115,6 +115,8 @@ def test_fewer_batches_are_dealt_where_rows_are_few():
     assert with_fewer_batches(options, 399, 10).batches == 1
     assert with_fewer_batches(options, 399, 10).passes == options.steps  # as many steps
     assert with_fewer_batches(options, 50, 10).batches == 1  # and the roles refuse it
+    many = ScorecardOptions(passes=3, batches=20)
+    assert with_fewer_batches(many, 100, 10).passes == 50  # of 60: no option allows more
 
 
 def test_a_partner_takes_the_number_of_batches_that_were_dealt():

@@ -88,6 +88,20 @@ def test_no_more_sums_are_opened_than_a_batch_may_give(roles):
     assert isinstance(opened.message, OpenedGradient)
 
 
+def test_no_more_sums_are_opened_than_a_partner_has_columns():
+    roles = SCENE.roles(OPTIONS) | {
+        "bank": SCENE.label_holder(OPTIONS, partner_columns={"shop": 2, "carrier": 3})
+    }
+    sender, recipient, message = run_until(roles, MaskedGradient)
+    key = keys()["bank"].public
+    slots = LAYOUTS.gradients(KEY_BITS).slots
+    most = slots.plaintexts({"shop": 2, "carrier": 3}[sender])
+    assert most < slots.plaintexts(BATCH // 10)
+    asked = changed(message, ciphertexts=key.dump(key.encrypt([0] * (most + 1))))
+    refused(MessageInvalid, roles[recipient], sender, asked, "scorecard_gradient_size")
+    roles[recipient].receive(sender, message)
+
+
 @pytest.mark.parametrize("kind", [OpenedMaskSums, OpenedGradient], ids=lambda kind: kind.__name__)
 def test_opened_values_of_another_length_are_refused(roles, kind):
     sender, recipient, message = run_until(roles, kind)
@@ -165,7 +179,8 @@ def test_sums_encrypted_under_another_partys_key_are_found_out(roles):
         ({"train_rows": bytes(14)}, MessageInvalid, "boosting_begin"),
         ({"batch": np.zeros(N_TRAIN, "<i8")}, MessageInvalid, "boosting_begin"),
         ({"batch": np.zeros(N_TRAIN - 1, "|u1")}, ConfigInvalid, "scorecard_batches"),
-        ({"batch": np.zeros((N_TRAIN, 1), "|u1")}, ConfigInvalid, "scorecard_batches"),
+        ({"batch": np.zeros((N_TRAIN, 1), "|u1")}, MessageInvalid, "boosting_begin"),
+        ({"batch": np.zeros((), "|u1")}, MessageInvalid, "boosting_begin"),
         ({"batch": np.full(N_TRAIN, OPTIONS.batches, "|u1")}, ConfigInvalid, "scorecard_batches"),
         ({"batch": np.ones(N_TRAIN, "|u1")}, ConfigInvalid, "scorecard_batch_small"),
         ({"public_key": b"\x0f" * 16}, KeyMismatch, "paillier_key_short"),
