@@ -8,7 +8,8 @@ Rounds. One exchange for all partners. L sends every F one ciphertext of the lab
     missing and special values unnamed and in random order. L decrypts, merges the cells on their counts
     (`woe_merging`), and returns for every field the final bin of each cell, WOE and IV.
 What each party learns. L: per unnamed field, how many goods and bads are in each pre-bin, every one of at least
-    `k_min` rows; which neighbours belong together, not which end is the upper one; how many fields there are.
+    `k_min` rows; which neighbours belong together, not which end is the upper one (unless the job itself asks for
+    rising or falling WOE); how many fields there are.
     F: which rows train; the WOE of its final bins, from which with its own counts the share of bads in each follows;
     IVs; that a field's counts read alike in both directions, where they do. Coordinator: sizes.
     Not prevented: L may subtract cells of two nearly equal fields of one partner, which may differ by a single row
@@ -46,7 +47,7 @@ from federation.woe_messages import (
     LabelHolderBins,
     PartnerField,
 )
-from federation.woe_options import Trend
+from federation.woe_options import MOST_SPECIAL, Trend
 from federation.woe_partner import FeatureHolder
 from privacy.errors import ConfigInvalid, MessageInvalid
 from privacy.fixed_point import SlotLayout
@@ -157,6 +158,7 @@ class LabelHolder:
             message.rows.shape != (int(cells.sum()),)
             or not (cells > 0).all()
             or not (message.ordered <= self._options.pre_bins).all()
+            or not (message.loose <= 1 + MOST_SPECIAL).all()
             or not (message.trends < len(get_args(Trend))).all()
             or not (message.rows >= self._options.k_min).all()
         ):

@@ -7,8 +7,9 @@ What each party learns. The bank: which firms of its book have an alert, the mon
     utility: nothing, but it knows whom the matching has found. No reading leaves the utility.
 Source. A rule on three successive deviations from a deseasonalised base line, a Shewhart chart with runs (Western
     Electric 1956); CUSUM (Page 1954) was not needed: the falls are steep and the rule can be said in one sentence.
-Deviations. The season is taken from all of the utility's firms, in the same month, not from the firm's own past year:
-    two years of a single firm are too short for that, and a drop of everybody is the calendar, not anybody's trouble.
+Deviations. The season is taken from all firms of the panel (in a job: those that the matching has found), in the same
+    month, not from the firm's own past year: two years of a single firm are too short for that, and a drop of everybody
+    is the calendar, not anybody's trouble.
 Equals. Itself on any longer panel: what a month says does not change with the months that follow (tested).
 Cost. A few passes over the panel.
 
@@ -88,7 +89,7 @@ def first_warnings(panel: Floats, in_book: Mask, since: int = 0) -> tuple[FirmWa
 
     since: the first column of the panel whose alerts count, for what is watched month by month.
 
-    The season is taken from all firms of the panel: it is the utility's own, and tells of nobody.
+    The season is taken from all firms of the panel, also those that are not in the book: it stays at the utility.
     Raises `ConfigInvalid` like `deseasonalised`, and when `in_book` is not a mask of the panel's firms.
     """
     if in_book.shape != (len(panel),) or in_book.dtype != np.bool_:

@@ -156,7 +156,7 @@ class LabelHolder:
                 {name: who[graded] for name, who in hits.items()},
                 self._options.bounds,
             ),
-            kinds=types,
+            kinds=np.where(answered, types, UNKNOWN),
             month=month,
             strength=strength,
             holders=holders,

@@ -87,6 +87,8 @@ def test_rows_that_a_partner_left_out_have_no_level_and_nothing_is_said_of_them(
     found = results["bank"]
     assert found.answered.tolist() == allowed.tolist() == results["utility"].tolist()
     assert (found.level[~allowed] == NO_LEVEL).all()
+    assert (found.kinds[~allowed] == UNKNOWN).all()  # though the platform has told them
+    assert (found.kinds[allowed] != UNKNOWN).any()
     assert found.reasons_of(0) == ()
     answer = next(message for sender, _, message in transcript if sender == "utility")
     for array in (answer.points, answer.hits, answer.month, answer.strength):

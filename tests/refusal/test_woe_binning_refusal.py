@@ -133,6 +133,12 @@ def test_cells_that_do_not_fit_are_refused(roles):
         {"rows": edited(rows, 0, -1)},
     ):
         refuses(MessageInvalid, role, sender, changed(message, **wrong), "woe_cells")
+    more = 52 - int(message.loose[0])  # than special values and missing ones can be
+    wrong = {
+        "loose": edited(message.loose, 0, 52),
+        "rows": np.insert(rows, int(message.ordered[0]), [int(rows.min())] * more),
+    }
+    refuses(MessageInvalid, role, sender, changed(message, **wrong), "woe_cells")
     empty = np.zeros(0, "|u1")
     nothing = CellSums(
         numbers=(), ordered=empty, loose=empty, trends=empty, rows=np.zeros(0, "<i4"), sums=b""
