@@ -8,6 +8,7 @@ examples/default_credit/README.md and examples/uci_credit_card/README.md.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,11 @@ def main(
     """Train every model over real Flower; show and write what it is worth, what it took and what crossed."""
     console = Console()
     chosen = only.split(",") if only else list(MODELS)
+    unknown = sorted(set(chosen) - set(MODELS))
+    if unknown:
+        console.print(f"No such model: {', '.join(unknown)}. There are {', '.join(MODELS)}.", style="red")
+        raise typer.Exit(1)
+    before: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if only and RESULTS.exists() else {}
     found: dict[str, Any] = {}
     for name in chosen:
         job = job_of(*MODELS[name], data)
@@ -60,7 +66,7 @@ def main(
         kinds = [kind for kind in ("scorecard", "risk") if report[kind]]
         for kind in kinds:
             found[name if len(kinds) == 1 else f"{name}_{kind}"] = figures(report, kind)
-        write_json(RESULTS, found)
+        write_json(RESULTS, before | found)
     show(found, console)
     if not all(holds(name, row) for name, row in found.items()):
         raise typer.Exit(1)
