@@ -117,8 +117,9 @@ class ScorecardStage:
         start = _weights_of(context, scorecard_plan(job).start, self._binning.fields)
         if context.is_label_holder:
             train = kept.train_rows
-            columns = (1 + len(self._binning.fields), *map(len, kept.selection.partners.values()))
-            options = with_fewer_batches(options, len(train), max(columns))
+            columns = {name: len(numbers) for name, numbers in kept.selection.partners.items()}
+            most = max(1 + len(self._binning.fields), *columns.values())
+            options = with_fewer_batches(options, len(train), most)
             self.role = scorecard.LabelHolder(
                 job.roles,
                 codes,
@@ -133,6 +134,7 @@ class ScorecardStage:
                 alpha_keys=job.alpha_keys,
                 workers=context.workers,
                 start=stopped.weights_now() if isinstance(stopped, scorecard.LabelHolder) else start,
+                partner_columns=columns,
             )
         else:
             before = stopped if isinstance(stopped, scorecard.FeatureHolder) and stopped.has_begun else None
