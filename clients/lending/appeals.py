@@ -5,7 +5,7 @@
 
 An appeal names no one: it holds a keyed reference to the subject (`ConsentStore.srefs`), or none, and which grade or
 rule of which version of the policy it is about. It is kept sealed in the node's vault; the log hears of its beginning
-and its end. Days are calendar days.
+and of the reviewer's answer. Days are calendar days.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def request(plan: DecisionPolicy, about: str, today: date, sref: str = "") -> Ap
 
 
 class AppealDesk:
-    """The appeals of one node: every change stored, beginning and end in the audit log before that."""
+    """The appeals of one node: every change stored, beginning and answer in the audit log before that."""
 
     def __init__(self, home: NodeHome) -> None:
         self._home = home
