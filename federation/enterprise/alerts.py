@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from federation.enterprise.early_warning import Strength
+from federation.jobs import Name
 from privacy.errors import ConfigInvalid
 
 CHAIN: Final = ("relationship_manager", "risk_officer", "head_of_credit")
@@ -53,7 +54,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the alert was raised: a reason code (`enterprise.reason.<code>`), its holder, and months it rests on."""
 
     reason: Code
-    party: Code
+    party: Name
     months: Annotated[int, Meta(ge=1, le=36)]
 
 

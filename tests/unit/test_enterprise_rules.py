@@ -215,6 +215,11 @@ def test_nobody_answers_and_it_goes_up_a_step_for_each_period():
     assert alerts.acknowledge(end, "wang", after(61)).state is State.ACKNOWLEDGED
 
 
+def test_the_holder_may_have_any_name_that_a_job_allows():
+    evidence = (Evidence(wording.FALLING_ELECTRICITY, "city-power", 3),)
+    assert task(evidence=evidence).evidence == evidence
+
+
 def test_a_severe_alert_waits_half_as_long():
     assert task(Strength.SEVERE).due == after(2)
     assert task(Strength.MARKED).due == after(5)
