@@ -4,7 +4,8 @@ Parties. Label holder L and feature holders F1..Fm, after `woe_binning`. The coo
 Rounds. L packs, per training row, the WOE of its fields with enough IV into one ciphertext (fixed point, several where
     they do not fit), sends them to all partners and names by number the partners' fields with enough IV. F sums the
     ciphertexts by the bins of each such field, weighs every bin's sum with the bin's WOE, adds up, packs and
-    re-randomises: the sums of products of L's WOE and its own. It adds its own fields' sums of products in the clear.
+    re-randomises: the sums of products of L's WOE and its own. It adds its own fields' sums, and sums of products, in
+    the clear.
     L decrypts, works out correlations and variance inflation, selects (`woe_selection`), and tells each F which of its
     fields stay, and why the others do not.
 What each party learns. L: for every pair of its fields and a partner's unnamed field, and of two of one partner's, the
@@ -18,7 +19,8 @@ What each party learns. L: for every pair of its fields and a partner's unnamed 
 Source. The encrypted group-by of SecureBoost (Cheng et al., IEEE Intelligent Systems 36(6), 2021) with WOE in the place
     of gradients; VIF: Marquardt, Technometrics 12(3), 1970.
 Deviations. Correlations are those of WOE, not of raw values: that is what a scorecard adds up. L checks sums against
-    the variances it knows (Cauchy and Schwarz); F checks that the rows are those of its bins.
+    the variances it knows (Cauchy and Schwarz); F checks that the rows are those of its bins, but
+    for some that may have left.
 Equals. `woe_selection` on the pooled WOE: same correlations, same choice, to the last bit, up to ties of fields with
     the same IV.
 Cost. One encryption per training row and 40 fields of L's (2048 bit); per partner a product per row and pair of fields,
@@ -94,10 +96,14 @@ class LabelHolder:
             raise ConfigInvalid("collinearity_bins")
         self._codes = bins.binning.transform(view.values[rows])
         if any(
-            np.bincount(codes, minlength=len(field.rows)).tolist() != list(field.rows)
+            (np.bincount(codes, minlength=len(field.rows)) > np.array(field.rows)).any()
             for codes, field in zip(self._codes.T, bins.binning.bins, strict=True)
         ):
             raise ConfigInvalid("collinearity_bins")
+        # Rows may have left since (a consent was withdrawn): then a partner's sums cannot be told from its bins.
+        of_partners = [sum(field.rows) for fields in bins.partners.values() for field in fields]
+        binned = [sum(field.rows) for field in bins.binning.bins] + of_partners
+        self._is_whole = all(n_rows == len(rows) for n_rows in binned)
         self.progress = Progress(total=len(parties.feature_holders), step="woe.correlations")
         self.result: LabelHolderSelection | None = None
         self._parties, self._bins, self._options = parties, bins, options
@@ -182,21 +188,19 @@ class LabelHolder:
     def _block(self, sender: str, message: Moments) -> Floats:
         """Correlations of L's fields and one partner's. Raises `MessageInvalid` for sums that no rows can have."""
         asked = self._asked[sender]
-        if message.own.dtype.str != "<i8" or message.own.shape != (len(asked), len(asked)):
+        shapes = message.own.shape == (len(asked), len(asked)) and message.sums.shape == (len(asked),)
+        if not shapes or {message.own.dtype.str, message.sums.dtype.str} != {"<i8"}:
             raise MessageInvalid("collinearity_moments", sender=sender)
         cross = self._read(sender, message) if asked else []
         partner: list[list[int]] = message.own.tolist()
-        weights = [woe_integers(field.woe, self._options).tolist() for field in asked]
-        sums, squares = (
-            [_weighted(field, woe, power) for field, woe in zip(asked, weights, strict=True)]
-            for power in (1, 2)
-        )
+        sums: list[int] = message.sums.tolist()
+        squares = [row[place] for place, row in enumerate(partner)]
         columns = [[row[place] for row in cross] for place in range(len(self._own))]
         moments = [one + other for one, other in zip(self._own_moments, columns, strict=True)]
         moments += [one + other for one, other in zip(cross, partner, strict=True)]
         covariances = centred(moments, [*self._own_sums, *sums], len(self._codes))
         spread = [row[place] for place, row in enumerate(covariances)]
-        possible = squares == [row[place] for place, row in enumerate(partner)] and all(
+        possible = (not self._is_whole or (sums, squares) == self._of_bins(asked)) and all(
             value == covariances[j][i] and value * value <= spread[i] * spread[j]
             for i, row in enumerate(covariances)
             for j, value in enumerate(row)
@@ -204,6 +208,12 @@ class LabelHolder:
         if not possible:
             raise MessageInvalid("collinearity_moments", sender=sender)
         return correlation_of(covariances)
+
+    def _of_bins(self, fields: list[PartnerField]) -> tuple[list[int], list[int]]:
+        """Sums and sums of squares of a partner's fields, as L knows them from the rows of their bins."""
+        weights = [woe_integers(field.woe, self._options).tolist() for field in fields]
+        pairs = list(zip(fields, weights, strict=True))
+        return [_weighted(*pair, 1) for pair in pairs], [_weighted(*pair, 2) for pair in pairs]
 
     def _select(self) -> list[Outgoing]:
         """All sums are here: choose, and tell every partner."""

@@ -39,10 +39,12 @@ class Begin(Message, frozen=True, tag="collinearity.begin/1"):
 class Moments(Message, frozen=True, tag="collinearity.moments/1"):
     """F to L, of the fields asked for, in order, sums over the training rows of products of two fields' WOE.
 
-    own (i8): of two fields of F's, square. cross: of each of F's with all of L's, encrypted and packed.
+    own (i8): of two fields of F's, square; sums (i8): of each field's WOE. cross: of each of F's with all of L's,
+    encrypted and packed.
     """
 
     own: Array
+    sums: Array
     cross: bytes
 
 

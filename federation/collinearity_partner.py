@@ -88,7 +88,7 @@ class FeatureHolder:
             raise MessageInvalid("collinearity_begin", sender=sender)
         codes = self._bins.binning.transform(self._view.values[in_training])
         if any(
-            np.bincount(column, minlength=len(field.rows)).tolist() != list(field.rows)
+            (np.bincount(column, minlength=len(field.rows)) > np.array(field.rows)).any()
             for column, field in zip(codes.T, self._bins.binning.bins, strict=True)
         ):
             raise MessageInvalid("collinearity_begin", sender=sender)
@@ -98,9 +98,12 @@ class FeatureHolder:
         places = [self._bins.numbers.index(number) for number in asked]
         woe = [woe_integers(self._bins.binning.woe[place], self._options) for place in places]
         own = moments_of(codes[:, places], woe).astype("<i8")
+        sums = [int(of_code[codes[:, place]].sum()) for of_code, place in zip(woe, places, strict=True)]
         cross = self._cross(message, codes[:, places], woe, key)
         zeros = self._zeros.zeros(key, len(cross))
-        return Moments(own=own, cross=key.dump(key.rerandomize(cross, zeros)))
+        return Moments(
+            own=own, sums=np.array(sums, dtype="<i8"), cross=key.dump(key.rerandomize(cross, zeros))
+        )
 
     def _cross(
         self,
