@@ -30,7 +30,7 @@ from federation.joint_cells import Table
 from federation.messages import Message, Outgoing
 from federation.pair_layout import layout_for
 from federation.roles import DirectZeros, Parties, Progress, Store, View, ZeroSource, expect
-from federation.row_weights import Floats
+from federation.row_weights import Floats, counted_rows
 from federation.scoring import MODEL_ID_BYTES, FeatureHolderModel, bits_of, flags_of, increasing_below
 from privacy.errors import CheckpointUnknown, MessageInvalid
 from privacy.paillier import PublicKey
@@ -101,6 +101,7 @@ class FeatureHolder:
         self._tree, self._level, self._chosen = -1, options.exchanges, True
         self._sample: Integers
         self._has_sample = False
+        self._fewest = self._most = 0
         self._waiting: list[_Node] = []
         self._n_splits = 0
 
@@ -153,6 +154,7 @@ class FeatureHolder:
         codes = self._kept.binning.transform(values)
         self._all = self._coded = CodedRows(codes, self._kept.binning.n_codes)
         self._layout = layout_for(self._key, self._options, len(codes))
+        self._fewest, self._most = counted_rows(len(codes), self._options, self._kept.rows)
         self._tree = message.trees - 1
         self._begin = message
 
@@ -161,7 +163,9 @@ class FeatureHolder:
         binning = fit_bins(
             self._view.fields, values, options.bins, categorical=self._categorical, k_min=options.k_min
         )
-        return PartnerRecord(message.model, binning, {}, rows_digest(binning.transform(values)))
+        # The label holder may go on from trees of which this party has not heard, with rows that have left since.
+        rows = len(values) if self._before is None else len(self._before._view)
+        return PartnerRecord(message.model, binning, {}, rows_digest(binning.transform(values)), rows)
 
     def _stands(self, message: Begin, values: Floats) -> PartnerRecord | None:
         """What this party has kept of the model that is gone on with; None when its part begins anew.
@@ -179,7 +183,7 @@ class FeatureHolder:
             digest = rows_digest(kept.binning.transform(values))
             if is_handed_over or digest == kept.digest:
                 splits = {number: found for number, found in kept.splits.items() if found[0] < message.trees}
-                return PartnerRecord(kept.model_id, kept.binning, splits, digest)
+                return PartnerRecord(kept.model_id, kept.binning, splits, digest, kept.rows)
         if message.trees:
             raise CheckpointUnknown("boosting_model_not_kept", party=self._label_holder)
         return None
@@ -204,7 +208,8 @@ class FeatureHolder:
     def _read_sample(self, message: Gradients) -> Integers:
         """Which training rows count in this tree, increasing.
 
-        Raises `MessageInvalid` when some do not, or other ones than before, and the options do not say why.
+        Raises `MessageInvalid` when some do not, or other ones than before, and the options do not say why; and when
+        they are fewer or more than the options' shares of each class can give.
         """
         counted = np.arange(len(self._all))
         options = self._options
@@ -214,6 +219,11 @@ class FeatureHolder:
         is_same = not self._has_sample or options.samples or np.array_equal(counted, self._sample)
         if not has_reason or not is_same:
             raise MessageInvalid("boosting_sample", sender=self._label_holder)
+        low, high = self._fewest, self._most
+        if not low <= len(counted) <= high:
+            raise MessageInvalid(
+                "boosting_sample_size", sender=self._label_holder, received=len(counted), low=low, high=high
+            )
         return counted
 
     def _offer(self, message: Level) -> CandidateSums:

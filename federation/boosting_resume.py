@@ -69,12 +69,16 @@ class _LabelRecord(msgspec.Struct, frozen=True):
 
 
 class PartnerRecord(msgspec.Struct, frozen=True):
-    """What F keeps. splits: the tree and the threshold per split number; digest: `rows_digest` of the training rows."""
+    """What F keeps. splits: the tree and the threshold per split number; digest: `rows_digest` of the training rows.
+
+    rows: no fewer than there were in training when the model was begun; 0: not known (an older version's record).
+    """
 
     model_id: bytes
     binning: Binning
     splits: dict[int, tuple[int, Split]]
     digest: bytes
+    rows: int = 0
 
 
 def rows_digest(codes: Codes) -> bytes:

@@ -112,6 +112,30 @@ def gradients_of(
     return gradients, hessians
 
 
+def counted_rows(n_rows: int, options: BoostingOptions, n_before: int = 0) -> tuple[int, int]:
+    """Fewest and most of `n_rows` training rows that count in a joint tree, whatever classes they are of.
+
+    n_before: how many there were when it was drawn which of them validate, if some have left since. Those that left
+    may or may not have validated: from none to all of that draw still do.
+    """
+    fewest, most = n_rows, n_rows
+    if options.patience:
+        _, validating = _taken_of_classes(max(n_rows, n_before), options.validation_share)
+        fewest = max(0, n_rows - validating)
+    if options.samples:
+        fewest, _ = _taken_of_classes(fewest, options.goss_top, options.goss_other)
+        _, most = _taken_of_classes(most, options.goss_top, options.goss_other)
+    return fewest, most
+
+
+def _taken_of_classes(n_rows: int, *shares: float) -> tuple[int, int]:
+    """Fewest and most rows in which rounded shares of each of two classes of `n_rows` rows together can result."""
+    sizes = np.arange(n_rows + 1)
+    taken = np.minimum(sum(np.rint(share * sizes) for share in shares), sizes)
+    of_both = taken + taken[::-1]
+    return int(of_both.min()), int(of_both.max())
+
+
 def probabilities(scores: Floats) -> Floats:
     """Sigmoid of log-odds scores, without overflow."""
     small = np.exp(-np.abs(scores))

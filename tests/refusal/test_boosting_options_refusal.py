@@ -1,6 +1,7 @@
 """Messages that the job's options do not provide for are refused: samples, leaves, and trees that are said to stand."""
 
 from collections import deque
+from copy import copy
 from dataclasses import replace
 
 import msgspec
@@ -11,6 +12,7 @@ from boosting_scene import OPTIONS, Scene
 from federation.boosting_messages import Begin, Chosen, Gradients, Level
 from federation.boosting_options import Growth
 from federation.roles import Rehearsal
+from federation.row_weights import counted_rows
 from federation.scoring import bits_of
 from privacy.errors import CheckpointUnknown, CiphertextInvalid, MessageInvalid, UnexpectedMessage
 from privacy.paillier_secret import SecretKey
@@ -90,14 +92,51 @@ def test_a_sample_of_another_length_and_other_ciphertexts_than_it_has_rows_are_r
 
 
 def test_a_sample_with_too_few_rows_is_not_summed(scene, secret):
-    partner, message = until(scene.roles(SAMPLED, secret), of_tree(Gradients, 0))
-    few = np.zeros(len(scene.train), dtype=bool)
-    few[: 2 * SAMPLED.min_child_rows - 1] = True
-    width = secret.public.ciphertext_bytes
-    size = int(few.sum()) * width
-    partner.receive("bank", changed(message, sample=bits_of(few), ciphertexts=message.ciphertexts[:size]))
-    root = Level(tree=0, level=0, split=np.zeros(0, bool), left=b"", ask=np.ones(1, bool))
+    strict = replace(SAMPLED, min_child_rows=50)
+    roles = {"bank": scene.label_holder(SAMPLED, secret), "shop": scene.feature_holder("shop", strict)}
+    partner, root = until(roles, of_tree(Level, 0))
+    assert len(partner._sample) < 2 * strict.min_child_rows < len(scene.train)
     refuses(partner, root, "boosting_node_too_small")
+
+
+def sized(message, secret, rows, size):
+    """The message with the first `size` of the rows as its sample, however many it had."""
+    sample = np.arange(rows) < size
+    ciphertexts = secret.public.dump(secret.public.encrypt([0] * size))
+    return changed(message, sample=bits_of(sample), ciphertexts=ciphertexts)
+
+
+@pytest.mark.parametrize("options", [SAMPLED, EARLY, replace(SAMPLED, patience=2, validation_share=0.2)])
+def test_a_sample_has_as_many_rows_as_the_shares_give(scene, secret, options):
+    """Else a label holder could ask for sums over any rows it likes, of one tree after another."""
+    rows = len(scene.train)
+    fewest, most = counted_rows(rows, options)
+    assert 0 < fewest <= most <= rows
+    partner, message = until(scene.roles(options, secret), of_tree(Gradients, 0))
+    for size in {fewest - 1, min(most + 1, rows), 1, 0} - {*range(fewest, most + 1)}:
+        refuses(partner, sized(message, secret, rows, size), "boosting_sample_size")
+    partner.receive("bank", sized(message, secret, rows, fewest))
+
+
+def test_rows_that_leave_may_all_be_such_as_did_not_validate(scene, secret):
+    """Those that validate are then a larger share than the job's, which is no reason to refuse."""
+    options = replace(EARLY, trees=4, patience=3)
+    before = scene.roles(options, secret)
+    until(before, of_tree(Gradients, 2))
+    validation = np.zeros(len(scene.label), dtype=bool)
+    validation[scene.train] = before["bank"]._ensemble.validation
+    leaves = scene.train[~validation[scene.train]][:40]
+    stays = ~np.isin(np.arange(len(scene.label)), leaves)
+    rest = copy(scene)
+    rest.values, rest.label = scene.values[stays], scene.label[stays]
+    rest.train = np.flatnonzero(np.isin(np.flatnonzero(stays), scene.train))
+    roles = {
+        "bank": rest.label_holder(options, secret, before=before["bank"].carry_on(stays)),
+        "shop": rest.feature_holder("shop", options, before=before["shop"]),
+    }
+    n_rows = len(rest.train)
+    assert n_rows - int(validation.sum()) < counted_rows(n_rows, options)[0]
+    Rehearsal(roles).run()
 
 
 def test_a_child_with_too_few_rows_that_count_is_not_summed(scene, secret):
