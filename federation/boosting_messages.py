@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from federation.messages import Array, Message
 from federation.roles import Disclosure, Disclosures
+
+Place = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+"""A place in a list. Whatever a list may hold, it is compared with array indices, which are signed."""
 
 
 class Begin(Message, frozen=True, tag="boosting.begin/1"):
@@ -63,8 +68,8 @@ class Chosen(Message, frozen=True, tag="boosting.chosen/1"):
 
     tree: int
     level: int
-    nodes: tuple[int, ...]
-    candidates: tuple[tuple[int, ...], ...]
+    nodes: tuple[Place, ...]
+    candidates: tuple[tuple[Place, ...], ...]
 
 
 class SplitSides(Message, frozen=True, tag="boosting.sides/1"):

@@ -308,7 +308,8 @@ def increasing_below(rows: Array, limit: int) -> bool:
     """Whether row numbers are strictly increasing within 0..limit-1."""
     if not len(rows):
         return True
-    return bool(rows[0] >= 0 and rows[-1] < limit and (np.diff(rows) > 0).all())
+    # Compared, not subtracted: the difference of two large numbers may wrap around.
+    return bool(rows[0] >= 0 and rows[-1] < limit and (rows[:-1] < rows[1:]).all())
 
 
 def _depth(tree: Tree) -> int:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from federation import boosting, scoring
+from federation import boosting, scoring, wire
 from federation.boosting import BoostingOptions
 from federation.boosting_messages import Begin, CandidateSums, Chosen, Finish, Gradients, Level, SplitSides
 from federation.messages import Message
@@ -221,6 +221,10 @@ def test_plausible_but_false_sums_are_found_out_by_the_partition(roles, secret):
     assert caught.value.key == "boosting_sides_do_not_match"
 
 
+WRAPPED = (0, 2**63 - 1, -(2**63), -1, 0)
+"""Increasing, if differences are taken in signed 64-bit integers."""
+
+
 def test_a_choice_that_was_not_offered_is_refused(roles):
     sender, recipient, message = run_until(roles, Chosen)
     for nodes, candidates in [
@@ -230,12 +234,23 @@ def test_a_choice_that_was_not_offered_is_refused(roles):
         ((0,), ((9999,),)),
         ((0,), ((-1,),)),
         ((0,), ((1, 1),)),
+        (WRAPPED, ((0,),) * 5),
+        ((0,), (WRAPPED,)),
         ((0,), ((),)),
         ((0,), ()),
         ((), ()),
     ]:
         with pytest.raises(MessageInvalid):
             roles[recipient].receive(sender, changed(message, nodes=nodes, candidates=candidates))
+
+
+@pytest.mark.parametrize("number", [-1, 2**31, 2**63, 2**64 - 1])
+def test_a_choice_beyond_any_list_does_not_arrive(number):
+    first = Chosen(tree=0, level=0, nodes=(0,), candidates=((0, 2**31 - 1),))
+    assert wire.decode(wire.encode(first)).candidates == first.candidates
+    for wrong in (changed(first, nodes=(number,)), changed(first, candidates=((number, 0),))):
+        with pytest.raises(MessageInvalid):
+            wire.decode(wire.encode(wrong))
 
 
 def test_sides_must_have_the_right_length_and_match_the_sums(roles):
@@ -276,6 +291,10 @@ def test_scoring_questions_out_of_line_are_refused(roles):
         {"rows": question.rows + N_ROWS},
         {"rows": question.rows - N_ROWS},
         {"rows": question.rows[::-1]},
+        {
+            "sizes": np.array([5] + [0] * (size - 1), dtype="<i4"),
+            "rows": np.array([0, 2**31 - 1, -(2**31), -1, 5], dtype="<i4"),
+        },
         {"rows": question.rows.astype("<f8")},
     ):
         with pytest.raises(MessageInvalid):
