@@ -7,6 +7,11 @@ Early stopping. Validation rows are training rows that no gradient, sum, leaf va
 every tree their weighted log loss is taken; training ends when it has not improved for `patience` trees, and the best
 number of trees (at least one) is kept. The loss is summed exactly (`math.fsum`), so that the order of rows cannot
 decide between two trees.
+
+When rows leave in the middle (a consent was withdrawn), those of them that validate leave the loss too, and balanced
+weights are taken anew. The losses of trees that stand are not: `losses` is then over different validation rows before
+and after, and `best` compares them nevertheless. With few validation rows a withdrawal can so move the number of trees
+that are kept. When no validation row is left, later losses are infinite, and the best of the trees before is kept.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ class GrowingEnsemble:
     """Trees, own splits and scores of one training. Attributes are for reading.
 
     labels: (n_rows,) 0 or 1 as float64. scores: (n_rows,) log-odds by the trees so far. losses: after every tree,
-    on the validation rows; empty without early stopping.
+    on the rows that validated then; empty without early stopping.
     """
 
     def __init__(
