@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from clients.batches import asked_rows, spread
 from clients.context import TRAIN_ROWS, StageContext
 from clients.lending.scored import contribution_reasons
 from clients.models import keep_model, model_for
@@ -88,7 +89,8 @@ class ScoreStage:
         model = context.kept.model
         view = context.aligned(model.binning.fields)
         if context.is_label_holder:
-            self.role = scoring.LabelHolder(context.job.roles, view, model)
+            self._rows = asked_rows(context)
+            self.role = scoring.LabelHolder(context.job.roles, view, model, self._rows)
             return
         _count_answers(context)
         self.role = scoring.FeatureHolder(context.job.roles, view, model)
@@ -98,11 +100,12 @@ class ScoreStage:
         if not isinstance(role, scoring.LabelHolder) or role.result is None:
             return []
         scores, contributions = role.result, role.contributions()
-        context.keep("scores", scores.tobytes())
         if context.job.scoring is not None:
-            context.kept.put_columns(_with_reasons(context, pd.DataFrame({"score": scores}), contributions))
+            found = _with_reasons(context, pd.DataFrame({"score": scores}), contributions)
+            context.kept.put_columns(spread(found, self._rows, context))
             write_customers(context)
             return []
+        context.keep("scores", scores.tobytes())
         alone = scores_alone(context)
         context.keep(TRAIN_ROWS, context.kept.train_rows.tobytes())  # rows may have left since the training
         columns = score_columns(context, scores, alone)

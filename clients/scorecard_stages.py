@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from clients.batches import asked_rows, spread
 from clients.context import TRAIN_ROWS, StageContext
 from clients.models import keep_model, model_for
 from clients.plans import scorecard_options, scorecard_plan, selection_options, split_rows, woe_options
@@ -184,9 +185,9 @@ class PointsStage:
             raise ConfigInvalid("model_fields", party=context.plan.name)
         view = context.aligned(model.binning.fields)
         if context.is_label_holder:
-            self.role = points.LabelHolder(
-                context.job.roles, view, model, reasons=0 if scoring is None else scoring.reasons
-            )
+            self._rows = asked_rows(context)
+            reasons = 0 if scoring is None else scoring.reasons
+            self.role = points.LabelHolder(context.job.roles, view, model, self._rows, reasons)
             return
         answered, people = context.answered(model.model_id), context.table.own_identifiers[kept.rows]
         allowed = answered.allowed(people)
@@ -209,14 +210,17 @@ class PointsStage:
         if not isinstance(scores, points.PointScores):
             return []
         kept = context.kept
-        if context.job.scoring is None:
-            kept.scorecard = msgspec.structs.replace(kept.scorecard, calibration=calibrated(context, scores))
-            _keep(context)
+        if context.job.scoring is not None:
+            kept.put_columns(spread(scorecard_columns(context, scores), self._rows, context))
+            write_customers(context)
+            return []
+        kept.scorecard = msgspec.structs.replace(kept.scorecard, calibration=calibrated(context, scores))
+        _keep(context)
         context.keep("points", scores.total.tobytes())
         context.keep(TRAIN_ROWS, kept.train_rows.tobytes())
         kept.put_columns(scorecard_columns(context, scores))
         write_customers(context)
-        return [scorecard_release(context, scores)] if context.job.scoring is None else []
+        return [scorecard_release(context, scores)]
 
 
 def _weights_of(context: StageContext, number: str, fields: tuple[str, ...]) -> BlockWeights | None:

@@ -1,9 +1,7 @@
 """Deciding about the customers of a finished job at a node: who may be decided about, and the file of decisions.
 
-Who has refused automated decisions says so as a withdrawal of `AUTOMATED_DECISION`, by any way that the node takes
-words of subjects (`silhouette-node consent withdraw --purpose automated-decision`); whoever withdraws everything at
-once says it too, once the node knows the need. Whoever is under a restriction (PIPL 47), or has no consent to the
-purpose that holds today where that is its basis (13 to 15), is not decided about at all.
+Who has refused automated decisions (`clients.lending.automation`) gets none. Whoever is under a restriction (PIPL 47),
+or has no consent to the purpose that holds today where that is its basis (13 to 15), is not decided about at all.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from clients.consents.tables import Source
 from clients.gate.policy import active_policy, catalog_of
 from clients.gate.retention import RESULTS
 from clients.home import NodeHome
+from clients.lending.automation import refused_automation
 from clients.lending.decide import Applicants, Column, Decisions, Mask, Why, decide
 from clients.lending.plan import DecisionPolicy, Lane, Scale, Subject
 from clients.lending.plan_checks import read_plan
@@ -37,8 +36,6 @@ from privacy.policy import Basis, Policy, PurposeClass
 from privacy.reasons import Finding, Reason
 
 DECISIONS: Final = "decisions.csv"
-AUTOMATED_DECISION: Final = "automated-decision"
-"""The purpose under which a subject's word on automated decisions is kept; only a withdrawal counts."""
 SCORE_COLUMNS: Final = {Scale.POINTS: ("points",), Scale.PD: ("pd", "score")}
 """The columns of customers.csv that may hold scores of a scale: of a scorecard, calibrated, before the trees'."""
 FEWEST_COUNTED: Final = 10
@@ -134,8 +131,7 @@ def _words(
         notice = policy.notice(purpose.notice)
         valid = () if notice is None else (notice.id, *notice.still_valid)
         excluded |= store.answers(tokens, Need(purpose.name), valid, now) != Answer.YES
-    refused = store.answers(tokens, Need(AUTOMATED_DECISION), (), now) == Answer.WITHDRAWN
-    return excluded, refused
+    return excluded, refused_automation(home, known)
 
 
 def _own_columns(home: NodeHome, file: Path) -> pd.DataFrame:

@@ -7,8 +7,11 @@ from gate_scene import admit
 from in_process import InProcessFederation, sample_plans
 
 from clients.compare import compare
+from clients.consents.node import changes_of
+from clients.consents.tables import Source
 from clients.context import StageContext
 from clients.gate.gate import Gate
+from clients.lending.automation import AUTOMATED_DECISION
 from clients.models import model_for
 from clients.sample import make_world, sample_table, write_world
 from federation.jobs import Deadlines, Job, ScorecardPlan, ScoringPlan
@@ -88,6 +91,20 @@ def test_a_later_training_goes_on_from_the_models_weights(federation, trained, m
     )
     assert np.corrcoef(first, second.loc[first.index])[0, 1] > 0.95
     assert outcome.result["releases"]["bank"]["session.scorecard_release/1"]["model"] != trained["model"]
+
+
+def test_who_refused_automated_decisions_is_not_scored_in_a_batch(federation, trained, monkeypatch):
+    home, before = federation.nodes["bank"], customers(federation, SESSION)
+    changes = changes_of(home, Source.CLI)
+    changes.withdraw(changes.identifiers([before.index[3]]), AUTOMATED_DECISION)
+    job = job_of(name="refused", scoring=ScoringPlan(model=trained["model"]))
+    outcome = federation.run(job, "c0de60" * 5, monkeypatch)
+    assert outcome.status == "done", outcome.texts
+    found = customers(federation, "c0de60" * 5, "refused")
+    assert found.index[found["needs_human"]].tolist() == [before.index[3]]
+    assert found["points"].isna().tolist() == found["needs_human"].tolist()
+    assert found.loc[before.index[3], "reasons"] != found.loc[before.index[3], "reasons"]  # none
+    assert found["points"].dropna().to_dict() == before["points"].drop(before.index[3]).to_dict()
 
 
 def test_a_model_of_another_purpose_is_refused(federation, trained):

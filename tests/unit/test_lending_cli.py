@@ -21,7 +21,8 @@ from clients.consents.tables import Restriction, Source
 from clients.gate.policy import activate
 from clients.gate.retention import RESULTS
 from clients.home import for_toml
-from clients.lending.cases import AUTOMATED_DECISION, DECISIONS
+from clients.lending.automation import AUTOMATED_DECISION
+from clients.lending.cases import DECISIONS
 from clients.tables import FieldSpec
 from privacy.audit import EventType
 from privacy.consent import Statement
