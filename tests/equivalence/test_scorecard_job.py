@@ -14,7 +14,9 @@ from clients.gate.gate import Gate
 from clients.lending.automation import AUTOMATED_DECISION
 from clients.models import model_for
 from clients.sample import make_world, sample_table, write_world
+from federation.frames import Endpoint
 from federation.jobs import Deadlines, Job, ScorecardPlan, ScoringPlan
+from federation.wire import tag_of
 from privacy.errors import Denied
 
 PARTIES = ("bank", "ecommerce", "telecom")
@@ -122,3 +124,28 @@ def test_an_unknown_model_is_a_clear_error(federation, monkeypatch):
     outcome = federation.run(job, "c0de40" * 5, monkeypatch)
     assert outcome.status != "done"
     assert "its own log says why" in outcome.texts["en"]
+
+
+@pytest.mark.parametrize(
+    ("party", "message"),
+    [("ecommerce", "collinearity.moments/1"), ("telecom", "scorecard.masked_gradient/1")],
+)
+def test_a_withdrawal_while_the_scorecard_is_made(federation, trained, monkeypatch, party, message):
+    """The stage begins again without the person, with the bins that stand."""
+    person = customers(federation, SESSION).index[7 if party == "telecom" else 9]
+    changes, seal, done = changes_of(federation.nodes[party], Source.CLI), Endpoint.seal, []
+
+    def withdrawing(endpoint, recipient, stage, sent):
+        if endpoint.own == party and tag_of(sent) == message and not done:
+            done.append(changes.withdraw(changes.identifiers([person]), "credit_risk"))
+        return seal(endpoint, recipient, stage, sent)
+
+    monkeypatch.setattr(Endpoint, "seal", withdrawing)
+    plan = ScorecardPlan(pre_bins=10, degree=3, passes=2, batches=2)
+    session = ("c0de70" if party == "telecom" else "c0de80") * 5
+    outcome = federation.run(job_of(name=f"leave-{party}", scorecard=plan), session, monkeypatch)
+    assert outcome.status == "done", outcome.texts
+    assert done
+    found = customers(federation, session, f"leave-{party}")
+    assert person not in found.index
+    assert found["points"].notna().all()
