@@ -35,7 +35,7 @@ def calibrated(context: StageContext, scores: PointScores) -> Calibration:
     train = train[scores.answered[train]]
     label = context.aligned_label()[train]
     if len(train) < context.k_min or label.min(initial=1) == label.max(initial=0):
-        raise ConfigInvalid("boosting_one_class")
+        raise ConfigInvalid("training_one_class")
     log_odds = context.kept.scorecard.scale.log_odds(scores.total[train])[:, None]
     fit = LogisticRegression(C=_UNPENALISED).fit(log_odds, label)
     return Calibration(float(fit.intercept_[0]), float(fit.coef_[0, 0]))

@@ -23,7 +23,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from privacy.errors import ConfigInvalid, MessageInvalid
+from federation import records
+from privacy.errors import ConfigInvalid
 
 MAXIMUM_BINS: Final = 254
 """Value bins per feature: with the missing bin, codes fit in a uint8 and 255 stays free."""
@@ -71,15 +72,12 @@ class Binning(msgspec.Struct, frozen=True):
         return codes
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Binning:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        try:
-            return msgspec.msgpack.decode(data, type=cls)
-        except msgspec.DecodeError as error:
-            raise MessageInvalid("boosting_record_unreadable", record="Binning") from error
+        return records.decode(cls, data)
 
 
 def fit_bins(

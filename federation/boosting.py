@@ -147,10 +147,10 @@ class LabelHolder:
         """
         rows = np.asarray(train_rows, dtype=np.int64)
         if len(label) != len(view) or not len(rows) or not increasing_below(rows, len(view)):
-            raise ConfigInvalid("boosting_rows")
+            raise ConfigInvalid("training_rows")
         keys = np.arange(len(rows)) if row_keys is None else np.asarray(row_keys, dtype=np.int64)
         if len(np.unique(keys)) != len(rows) or (before is not None and len(before.scores) != len(rows)):
-            raise ConfigInvalid("boosting_rows")
+            raise ConfigInvalid("training_rows")
         self.progress = Progress(total=options.trees, step="boosting.trees")
         self.result: LabelHolderModel | None = None
         self._parties, self._options = parties, options

@@ -141,10 +141,10 @@ class FeatureHolder:
     def _start_training(self, message: Begin) -> None:
         sender = self._label_holder
         if len(message.model) != MODEL_ID_BYTES or not 0 <= message.trees <= self._options.trees:
-            raise MessageInvalid("boosting_begin", sender=sender)
+            raise MessageInvalid("training_begin", sender=sender)
         in_training = flags_of(message.train_rows, len(self._view), sender)
         if not in_training.any():
-            raise MessageInvalid("boosting_begin", sender=sender)
+            raise MessageInvalid("training_begin", sender=sender)
         self._key = PublicKey.from_bytes(
             message.public_key, self._minimum_key_bits, message.generator, alpha_keys=self._alpha_keys
         )

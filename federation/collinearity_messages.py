@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
+from federation import records
 from federation.messages import Array, Message
 from federation.roles import Disclosure, Disclosures
 from federation.woe import WoeBinning
 from federation.woe_selection import Dropped
-from privacy.errors import MessageInvalid
 from privacy.fixed_point import SlotLayout
-
-ResultPart = TypeVar("ResultPart", "LabelHolderSelection", "FeatureHolderSelection")
 
 WOE_BITS: Final = 6
 """|WOE| < 2^6 (`woe_partner.LARGEST_WOE`)."""
@@ -101,12 +99,12 @@ class LabelHolderSelection(msgspec.Struct, frozen=True, kw_only=True):
     correlation: tuple[tuple[float | None, ...], ...]
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelHolderSelection:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
+        return records.decode(cls, data)
 
 
 class FeatureHolderSelection(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,19 +116,12 @@ class FeatureHolderSelection(msgspec.Struct, frozen=True, kw_only=True):
     dropped: dict[str, Dropped]
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureHolderSelection:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
-
-
-def _read(part: type[ResultPart], data: bytes) -> ResultPart:
-    try:
-        return msgspec.msgpack.decode(data, type=part)
-    except msgspec.MsgspecError:
-        raise MessageInvalid("boosting_record_unreadable", record=part.__name__) from None
+        return records.decode(cls, data)
 
 
 def layout_of(key_bits: int, scale_bits: int, n_rows: int) -> SlotLayout:

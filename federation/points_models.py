@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
+from federation import records
 from federation.point_scale import PointScale, PointTable
 from federation.scorecard_fit import BlockWeights
 from federation.woe import WoeBinning
-from privacy.errors import MessageInvalid
-
-Part = TypeVar("Part", "LabelHolderScorecard", "FeatureHolderScorecard")
 
 
 class PublishedName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,12 +57,12 @@ class LabelHolderScorecard(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelHolderScorecard:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
+        return records.decode(cls, data)
 
 
 class FeatureHolderScorecard(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,16 +88,9 @@ class FeatureHolderScorecard(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureHolderScorecard:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
-
-
-def _read(part: type[Part], data: bytes) -> Part:
-    try:
-        return msgspec.msgpack.decode(data, type=part)
-    except msgspec.MsgspecError:
-        raise MessageInvalid("boosting_record_unreadable", record=part.__name__) from None
+        return records.decode(cls, data)

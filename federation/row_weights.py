@@ -74,7 +74,7 @@ def class_weights(labels: Labels, options: BoostingOptions, counted: Bools) -> t
         n_counted = int(np.count_nonzero(counted))
         positives = int(np.count_nonzero(labels[counted] == 1))
         if positives in (0, n_counted):
-            raise ConfigInvalid("boosting_one_class")
+            raise ConfigInvalid("training_one_class")
         negative, positive = n_counted / 2 / (n_counted - positives), n_counted / 2 / positives
     elif options.class_weight != "none":
         positive = float(options.class_weight)
@@ -88,9 +88,9 @@ def base_score_of(labels: Labels, weight: float = 1.0) -> float:
     """
     positives = int(np.count_nonzero(labels == 1))
     if positives + int(np.count_nonzero(labels == 0)) != len(labels):
-        raise ConfigInvalid("boosting_labels")
+        raise ConfigInvalid("training_labels")
     if positives in (0, len(labels)):
-        raise ConfigInvalid("boosting_one_class")
+        raise ConfigInvalid("training_one_class")
     share = positives / len(labels)
     return float(np.log(weight * share / (1 - share)))
 

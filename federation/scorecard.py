@@ -116,7 +116,7 @@ class LabelHolder:
         """
         rows = np.asarray(train_rows, dtype=np.int64)
         if len(label) != len(codes) or not len(rows) or not increasing_below(rows, len(codes)):
-            raise ConfigInvalid("boosting_rows")
+            raise ConfigInvalid("training_rows")
         if not codes.shape[1]:
             raise ConfigInvalid("scorecard_no_fields", party=parties.label_holder)
         self.model_id = secrets.token_bytes(MODEL_ID_BYTES)

@@ -238,9 +238,9 @@ def prevalence_log_odds(labels: np.ndarray[Any, Any]) -> float:
     events = int(np.count_nonzero(labels == 1))
     others = int(np.count_nonzero(labels == 0))
     if events + others != len(labels):
-        raise ConfigInvalid("boosting_labels")
+        raise ConfigInvalid("training_labels")
     if not events or not others:
-        raise ConfigInvalid("boosting_one_class")
+        raise ConfigInvalid("training_one_class")
     return float(np.log(events / others))
 
 

@@ -134,7 +134,7 @@ class FeatureHolder:
         batch = message.batch
         fits = batch.dtype == np.uint8 and batch.ndim == 1 and len(message.model) == MODEL_ID_BYTES
         if not fits or not len(batch) or not len(rows) or message.columns < 1:
-            raise MessageInvalid("boosting_begin", sender=sender)
+            raise MessageInvalid("training_begin", sender=sender)
         # L may have dealt fewer batches than the job's, for the sake of their size.
         dealt = min(int(batch.max()) + 1, self._options.batches)
         options = self._options.with_batches(dealt)

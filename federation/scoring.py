@@ -15,11 +15,12 @@ Cost. No cryptography; about one bit per (row, split on its path) back, four byt
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import numpy as np
 
+from federation import records
 from federation.binning import Binning, Bools, Codes, Integers, Split
 from federation.messages import Array, Message, Outgoing
 from federation.path_attributions import Contributions, contributions_of
@@ -28,8 +29,6 @@ from federation.trees import Floats, Tree, probabilities
 from privacy.errors import ConfigInvalid, MessageInvalid
 
 MODEL_ID_BYTES: Final = 16
-
-ModelPart = TypeVar("ModelPart", "LabelHolderModel", "FeatureHolderModel")
 
 
 class LabelHolderModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +50,12 @@ class LabelHolderModel(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelHolderModel:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
+        return records.decode(cls, data)
 
 
 class FeatureHolderModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,19 +66,12 @@ class FeatureHolderModel(msgspec.Struct, frozen=True, kw_only=True):
     splits: dict[int, Split]
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureHolderModel:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
-
-
-def _read(part: type[ModelPart], data: bytes) -> ModelPart:
-    try:
-        return msgspec.msgpack.decode(data, type=part)
-    except msgspec.MsgspecError:
-        raise MessageInvalid("boosting_record_unreadable", record=part.__name__) from None
+        return records.decode(cls, data)
 
 
 def bits_of(flags: Bools) -> bytes:

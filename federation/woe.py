@@ -14,11 +14,12 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from federation import records
 from federation.binning import Codes
 from federation.woe_merging import Floats, Merging, Rules, merge_cells
 from federation.woe_options import FieldOptions, Trend, WoeOptions
 from federation.woe_prebins import FieldPreBins, Values, codes_of, fit_pre_bins
-from privacy.errors import ConfigInvalid, MessageInvalid
+from privacy.errors import ConfigInvalid
 
 __all__ = [
     "FieldBins", "FieldOptions", "FoundTrend", "IvRow", "Trend", "WoeBinning", "WoeOptions", "checked_labels",
@@ -125,24 +126,21 @@ class WoeBinning(msgspec.Struct, frozen=True):
         )
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WoeBinning:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        try:
-            return msgspec.msgpack.decode(data, type=cls)
-        except msgspec.MsgspecError:
-            raise MessageInvalid("boosting_record_unreadable", record="WoeBinning") from None
+        return records.decode(cls, data)
 
 
 def checked_labels(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows are bad. Raises `ConfigInvalid` when labels are not 0 and 1, or all the same."""
     bad: np.ndarray[Any, np.dtype[np.bool_]] = np.asarray(labels) == 1
     if not (bad | (np.asarray(labels) == 0)).all():
-        raise ConfigInvalid("boosting_labels")
+        raise ConfigInvalid("training_labels")
     if bad.all() or not bad.any():
-        raise ConfigInvalid("boosting_one_class")
+        raise ConfigInvalid("training_one_class")
     return bad
 
 
@@ -155,7 +153,7 @@ def fit_woe(
     """
     bad = checked_labels(labels)
     if len(bad) != len(values):
-        raise ConfigInvalid("boosting_rows")
+        raise ConfigInvalid("training_rows")
     found = []
     for place, pre_bins in enumerate(fit_pre_bins(fields, values, options)):
         cells = pre_bins.cells_of(values[:, place])

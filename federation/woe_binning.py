@@ -79,7 +79,7 @@ class LabelHolder:
         """
         rows = np.asarray(train_rows, dtype=np.int64)
         if len(label) != len(view) or not len(rows) or not increasing_below(rows, len(view)):
-            raise ConfigInvalid("boosting_rows")
+            raise ConfigInvalid("training_rows")
         self.progress = Progress(total=len(parties.feature_holders), step="woe.bins")
         self.result: LabelHolderBins | None = None
         self._parties, self._options = parties, options

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
+from federation import records
 from federation.messages import Array, Message
 from federation.roles import Disclosure, Disclosures
 from federation.woe import WoeBinning
 from federation.woe_merging import iv_of, woe_of
-from privacy.errors import MessageInvalid
-
-ResultPart = TypeVar("ResultPart", "LabelHolderBins", "FeatureHolderBins")
 
 
 class Begin(Message, frozen=True, tag="woe_binning.begin/1"):
@@ -116,12 +114,12 @@ class LabelHolderBins(msgspec.Struct, frozen=True, kw_only=True):
     partners: dict[str, tuple[PartnerField, ...]]
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelHolderBins:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
+        return records.decode(cls, data)
 
 
 class FeatureHolderBins(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,16 +130,9 @@ class FeatureHolderBins(msgspec.Struct, frozen=True, kw_only=True):
     numbers: tuple[int, ...]
 
     def to_bytes(self) -> bytes:
-        return msgspec.msgpack.encode(self)
+        return records.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FeatureHolderBins:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
-        return _read(cls, data)
-
-
-def _read(part: type[ResultPart], data: bytes) -> ResultPart:
-    try:
-        return msgspec.msgpack.decode(data, type=part)
-    except msgspec.MsgspecError:
-        raise MessageInvalid("boosting_record_unreadable", record=part.__name__) from None
+        return records.decode(cls, data)

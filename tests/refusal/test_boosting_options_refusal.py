@@ -229,7 +229,7 @@ def test_a_waiting_node_is_answered_once(secret):
 @pytest.mark.parametrize("trees", [-1, OPTIONS.trees + 1])
 def test_no_more_trees_stand_than_there_are(scene, secret, trees):
     partner, message = until(scene.roles(OPTIONS, secret), lambda message: isinstance(message, Begin))
-    refuses(partner, changed(message, trees=trees), "boosting_begin")
+    refuses(partner, changed(message, trees=trees), "training_begin")
 
 
 def test_trees_of_which_nothing_was_kept_do_not_stand(scene, secret):

@@ -32,7 +32,7 @@ def test_a_label_that_is_not_0_or_1_is_refused(start, value):
     scene.label = with_value(scene.label, int(scene.train[3]), value)
     with pytest.raises(ConfigInvalid) as caught:
         scene.label_holder(OPTIONS, start)
-    assert caught.value.key == "boosting_labels"
+    assert caught.value.key == "training_labels"
 
 
 def change(name, value):
@@ -45,10 +45,10 @@ def change(name, value):
 @pytest.mark.parametrize(
     ("apply", "key"),
     [
-        (change("label", np.zeros_like), "boosting_one_class"),
-        (change("label", lambda label: label[:-1]), "boosting_rows"),
-        (change("train", lambda rows: rows[:0]), "boosting_rows"),
-        (change("train", lambda rows: rows[::-1]), "boosting_rows"),
+        (change("label", np.zeros_like), "training_one_class"),
+        (change("label", lambda label: label[:-1]), "training_rows"),
+        (change("train", lambda rows: rows[:0]), "training_rows"),
+        (change("train", lambda rows: rows[::-1]), "training_rows"),
         (change("train", lambda rows: rows[:60]), "scorecard_batch_small"),
         (change("codes", lambda codes: codes | {"bank": codes["bank"][:, :0]}), "scorecard_no_fields"),
     ],
