@@ -4,25 +4,27 @@ Parties. Label holder L (labels, columns, a Paillier key), feature holders F1..F
     the same rows); the last one has a Paillier key of its own. The coordinator relays.
 Rounds. Once: L deals the training rows into batches; the last F draws a mask per row and pass and sends them
     encrypted under its own key; L forms, per batch and own column, the weighted sums of the masks, hides them under
-    masks of its own, lets F decrypt them, and so knows what to take off later.
-    Per step (a pass over one batch): L sends, per row, the residual d = p(u_L + u_F1 + ...) - y as a polynomial in
-    the partners' scores, its coefficients encrypted under L's key. F1 shifts it by its own score, re-randomises, hands
-    it to F2; the last evaluates it: Enc(d). It sends Enc(d) to the other F's, and Enc(d + mask), packed, to L. Every F
-    forms the encrypted gradient of its own columns by its bins (`group_by`), hides it under masks, lets L decrypt,
-    takes the masks off. L decrypts d + mask row by row, forms its gradient, takes the sums of the masks off. All take
-    their step (`scorecard_fit.Block`).
+    masks of its own, uniform modulo n, lets F decrypt them, and so knows what to take off later.
+    Per step (a pass over one batch): L sends, per row, the residual d = p(u_L + u_F1 + ...) - y as a polynomial in the
+    partners' scores, its coefficients encrypted under L's key. F1 shifts it by its own score, re-randomises, hands it
+    to F2; the last evaluates it: Enc(d). It sends Enc(d) to the other F's, and Enc(d + mask), packed, with a random
+    number above the rows of each plaintext, to L. Every F forms the encrypted gradient of its own columns by its bins
+    (`group_by`), packs it, adds a mask uniform modulo n to each plaintext, lets L decrypt, takes the masks off. L
+    decrypts d + mask row by row, forms its gradient, takes the sums of the masks off. All take their step
+    (`scorecard_fit.Block`).
 What each party learns. L: the gradient of its own columns per step (so many sums over a batch, none of which comes
     near a single row: `Block.check`), and numbers that are uniform to it. F: the gradient of its own columns per step
     (likewise); which rows train and in which batch. Nobody: a score, a weight or a residual of another party's row.
     Coordinator: sizes.
     Not prevented: L and F are taken to follow the protocol. An F that has other ciphertexts opened than its gradient
     learns labels: at the first step, where residuals differ by nothing else, a thousand with each plaintext (2048 bits;
-    as many plaintexts as its columns' sums take), later two dozen residuals. An L that asks for single rows' sums of
-    masks learns some rows' residuals, hence the partners' scores; an L whose coefficients are larger than residuals
-    have them sees over the masks: exactly, in every step, in one slot of each plaintext (a row in 14 at 2048 bits), and
-    about two bits of every other row. Measured in `tests/attacks`. L and any one F together learn every residual (each
-    F sees it encrypted, the last knows the masks), hence the sum of the other partners' scores, and with a later F also
-    the scores of the F's before it.
+    as many plaintexts as its columns' sums take), later two dozen residuals. An L whose coefficients are larger than
+    residuals have them sees nothing over the masks (within 2^-59 of uniform modulo n at 2048 bits), but can take the
+    sums of masks off what its own columns then add up: some three rows' scores per column. An L that asks for single
+    rows' masks (three per column and batch) learns these rows' residuals, and through each of them some four scores.
+    After a step with larger coefficients F's gradient is out of range, and it stops. Measured in `tests/attacks`. L and
+    any one F together learn every residual (each F sees it encrypted, the last knows the masks), hence the sum of the
+    other partners' scores, and with a later F also the scores of the F's before it.
 Source. Approximate residuals under additive encryption: Hardy et al., arXiv 1711.10677, section 4, and Kim et al. 2018
     (`scorecard_polynomial`); masked opening of sums: Yang et al., "A quasi-Newton method based vertical federated
     learning framework for logistic regression", arXiv 1912.00513. Masks whose sums are worked out beforehand: Beaver,
@@ -49,7 +51,7 @@ from federation.encrypted_column import EncryptedColumn
 from federation.group_by import CodedRows
 from federation.messages import Message, Outgoing
 from federation.roles import Decryptor, Parties, Progress, expect
-from federation.scorecard_ciphers import column_sums
+from federation.scorecard_ciphers import add_modulo, column_sums
 from federation.scorecard_fit import (
     Block,
     BlockWeights,
@@ -59,7 +61,7 @@ from federation.scorecard_fit import (
     max_columns,
     prevalence_log_odds,
 )
-from federation.scorecard_layout import STATISTICAL_BITS, Layouts, integers_from_bytes, integers_to_bytes
+from federation.scorecard_layout import Layouts, integers_from_bytes, integers_to_bytes, uniform_masks
 from federation.scorecard_messages import (
     DISCLOSES,
     MESSAGES,
@@ -203,11 +205,9 @@ class LabelHolder:
         by_pack = [
             self._column_sums(message.ciphertexts[pack * size : (pack + 1) * size]) for pack in range(packs)
         ]
-        self._own_masks = self._opening.draw(self._options.steps * self._width)
-        masks, passes, places = iter(self._own_masks), self._options.passes, len(self._rows) * self._width
-        sums = [of_pack[place] for place in range(places) for of_pack in by_pack]
-        plain = [packed for _ in range(places) for packed in slots.pack([next(masks) for _ in range(passes)])]
-        return MaskSums(ciphertexts=key.dump(key.rerandomize(key.add_plain(sums, plain))))
+        sums = [of_pack[place] for place in range(len(self._rows) * self._width) for of_pack in by_pack]
+        self._own_masks = uniform_masks(len(sums), key.n)
+        return MaskSums(ciphertexts=key.dump(key.rerandomize(add_modulo(sums, self._own_masks, key))))
 
     def _column_sums(self, ciphertexts: bytes) -> list[mpz]:
         """Of one ciphertext per row, the sums over every batch and column, batch after batch."""
@@ -221,21 +221,13 @@ class LabelHolder:
 
     def _read_mask_sums(self, sender: str, message: OpenedMaskSums) -> None:
         """Keep, per batch and pass, what to take off the gradient of each column."""
-        slots, passes = self._opening.slots, self._options.passes
-        packs, places = slots.plaintexts(passes), len(self._rows) * self._width
-        packed = integers_from_bytes(message.values, places * packs, self._partner_key.bits, sender)
-        masks = iter(self._own_masks)
+        passes, width, key, masks = self._options.passes, self._width, self._partner_key, self._own_masks
+        packs = self._opening.slots.plaintexts(passes)
+        opened = integers_from_bytes(message.values, len(masks), key.bits, sender)
         by_place = [
-            [
-                value - next(masks)
-                for value in slots.unpack(packed[place * packs : (place + 1) * packs], passes)
-            ]
-            for place in range(places)
+            self._opening.unmask(opened[at : at + packs], masks[at : at + packs], passes, key.n, sender)
+            for at in range(0, len(masks), packs)
         ]
-        limit = 1 << (self._opening.mask_bits - STATISTICAL_BITS)
-        if any(abs(value) >= limit for values in by_place for value in values):
-            raise MessageInvalid("scorecard_values_range", sender=sender)
-        width = self._width
         self._removed = [
             [[by_place[batch * width + place][number] for place in range(width)] for number in range(passes)]
             for batch in range(len(self._rows))
@@ -267,8 +259,8 @@ class LabelHolder:
     def _own_gradient(self, sender: str, message: MaskedResiduals) -> list[int]:
         number, batch = self._place
         rows, layout = self._rows[batch], self._layouts.residuals(self._key.bits)
-        ciphertexts = self._key.load(message.ciphertexts, layout.slots.plaintexts(len(rows)))
-        masked = layout.slots.unpack(self._decryptor.decrypt(ciphertexts), len(rows))
+        ciphertexts = self._key.load(message.ciphertexts, layout.plaintexts(len(rows)))
+        masked = layout.unpack(self._decryptor.decrypt(ciphertexts), len(rows), self._key.n)
         residuals: BigIntegers = np.array(masked, dtype=object)
         gradient = [
             value - taken

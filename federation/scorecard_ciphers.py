@@ -114,6 +114,11 @@ def pack(
     return [packed for part in workers.map(shift_pack, calls) for packed in part]
 
 
+def add_modulo(ciphertexts: Sequence[mpz], masks: Sequence[int], key: PublicKey) -> list[mpz]:
+    """Add a number in [0, n) to each plaintext, modulo n: as `PublicKey.add_plain`, with all of Z_n."""
+    return key.add(ciphertexts, [1 + key.n * mask for mask in masks])
+
+
 def column_sums(
     column: EncryptedColumn,
     coded: CodedRows,

@@ -31,7 +31,10 @@ class RowMasks(Message, frozen=True, tag="scorecard.row_masks/1"):
 
 
 class MaskSums(Message, frozen=True, tag="scorecard.mask_sums/1"):
-    """L to last F: per batch and column of L the weighted sum of the rows' masks, under masks of L's."""
+    """L to last F: per batch and column of L the weighted sum of the rows' masks, each plaintext under a mask of L's.
+
+    It is uniform modulo n.
+    """
 
     ciphertexts: bytes
 
@@ -60,14 +63,14 @@ class Residuals(Message, frozen=True, tag="scorecard.residuals/1"):
 
 
 class MaskedResiduals(Message, frozen=True, tag="scorecard.masked_residuals/1"):
-    """Last F to L: residual plus that row's mask for this pass, packed, re-randomised."""
+    """Last F to L: residual plus that row's mask for this pass, packed under a random number, re-randomised."""
 
     step: int
     ciphertexts: bytes
 
 
 class MaskedGradient(Message, frozen=True, tag="scorecard.masked_gradient/1"):
-    """F to L: the gradient of F's columns, each under a fresh mask, packed, re-randomised."""
+    """F to L: the gradient of F's columns, packed, each plaintext under a fresh mask modulo n, re-randomised."""
 
     step: int
     ciphertexts: bytes

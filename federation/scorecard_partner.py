@@ -12,9 +12,9 @@ from federation.encrypted_column import EncryptedColumn
 from federation.group_by import CodedRows
 from federation.messages import Message, Outgoing
 from federation.roles import Decryptor, DirectZeros, Parties, Progress, ZeroSource, expect
-from federation.scorecard_ciphers import column_sums, evaluate, pack, shift
+from federation.scorecard_ciphers import add_modulo, column_sums, evaluate, pack, shift
 from federation.scorecard_fit import Block, BlockWeights, ScorecardOptions, WoeTable, batch_rows
-from federation.scorecard_layout import Layouts, integers_from_bytes, integers_to_bytes
+from federation.scorecard_layout import Layouts, integers_from_bytes, integers_to_bytes, uniform_masks
 from federation.scorecard_messages import (
     Begin,
     Coefficients,
@@ -214,32 +214,26 @@ class FeatureHolder:
         return [*out, self._gradient(values)]
 
     def _masked_residuals(self, values: list[mpz]) -> MaskedResiduals:
-        slots = self._layouts.residuals(self._key.bits).slots
+        layout = self._layouts.residuals(self._key.bits)
         of_pass = self._row_mask[self._step // self._options.batches]
         masks = [of_pass[row] for row in self._rows[self._batch].tolist()]
-        packed = pack(values, slots.slot_bits, slots.slots, self._key, self._workers)
-        masked = self._key.add_plain(packed, slots.pack(masks))
+        packed = pack(values, layout.slot_bits, layout.slots, self._key, self._workers)
+        masked = add_modulo(packed, layout.pack(masks, self._key.n), self._key)
         return MaskedResiduals(step=self._step, ciphertexts=self._hidden(masked))
 
     def _gradient(self, values: list[mpz]) -> Outgoing:
-        layout = self._layouts.gradients(self._key.bits)
-        slots = layout.slots
+        slots = self._layouts.gradients(self._key.bits).slots
         column = EncryptedColumn.of(values, self._key)
         sums = column_sums(column, self._coded[self._batch], self._block.integer_woe, workers=self._workers)
-        self._masks = layout.draw(len(sums))
         packed = pack(sums, slots.slot_bits, slots.slots, self._key)
-        sent = self._hidden(self._key.add_plain(packed, slots.pack(self._masks)))
+        self._masks = uniform_masks(len(packed), self._key.n)
+        sent = self._hidden(add_modulo(packed, self._masks, self._key))
         return Outgoing(self._label_holder, MaskedGradient(step=self._step, ciphertexts=sent))
 
     def _take_step(self, message: OpenedGradient) -> None:
-        slots, sender = self._layouts.gradients(self._key.bits).slots, self._label_holder
-        packed = integers_from_bytes(
-            message.values, slots.plaintexts(len(self._masks)), self._key.bits, sender
-        )
-        masked = slots.unpack(packed, len(self._masks))
-        gradient = [value - mask for value, mask in zip(masked, self._masks, strict=True)]
-        if any(abs(value) >> self._layouts.gradient_bits for value in gradient):
-            raise MessageInvalid("scorecard_values_range", sender=sender)
+        layout, sender, key = self._layouts.gradients(self._key.bits), self._label_holder, self._key
+        opened = integers_from_bytes(message.values, len(self._masks), key.bits, sender)
+        gradient = layout.unmask(opened, self._masks, self._block.columns.shape[1], key.n, sender)
         self._masks, self._is_open = [], False
         self._block.step(gradient, self._step // self._options.batches == self._options.passes - 1)
 

@@ -28,8 +28,8 @@ def _keys():
 def by_the_twin(table, options):
     """The views of one training in the clear, masks of the protocol's size (from a seed, so that a test repeats).
 
-    Per step: rows; masked (what L decrypts of the residuals), own_gradient (L's), masked_gradient (F's, as L decrypts
-    it), partner_gradient (as F reads it). And bank, shop: the watched blocks; weights: of both.
+    Per step: rows; masked (what L decrypts of the residuals), own_gradient (L's), masked_gradient (F's, what L finds
+    in its slots), partner_gradient (as F reads it). And bank, shop: the watched blocks; weights: of both.
     """
     bank, shop, weights, batch = train(table, options)
     layouts = Layouts.of(options, len(PARTIES.all), len(table.label))
@@ -37,22 +37,28 @@ def by_the_twin(table, options):
 
     drawn = random.Random(0)
 
-    def masked(values, layout):
-        return [int(value) + drawn.getrandbits(layout.mask_bits) for value in values]
+    def masked_rows(values):
+        low, high = 1 << rows_layout.value_bits, 1 << rows_layout.slot_bits
+        return [int(value) + drawn.randrange(low, high - low) for value in values]
+
+    def masked_sums(values):
+        slot = 1 << sums_layout.slots.slot_bits
+        return [(int(value) + drawn.randrange(slot)) % slot for value in values]
 
     return SimpleNamespace(
         bank=bank, shop=shop, weights=weights, batch=batch,
         rows=bank.seen_rows,
-        masked=[masked(values, rows_layout) for values in bank.seen_residuals],
+        masked=[masked_rows(values) for values in bank.seen_residuals],
         own_gradient=bank.seen_gradients,
-        masked_gradient=[masked(values, sums_layout) for values in shop.seen_gradients],
+        masked_gradient=[masked_sums(values) for values in shop.seen_gradients],
         partner_gradient=shop.seen_gradients,
     )  # fmt: skip
 
 
 def by_the_protocol(table, options, batch):
-    """The same from a real run under small keys: (view, F's masks of rows, F's masks of its gradients), per step.
+    """The same from a real run under small keys: (view, F's masks of rows, F's gradients without masks), per step.
 
+    masked_gradient: here L's whole plaintexts.
     The masks are F's secrets: only a test of this module may look at them.
     """
     keys, everyone = _keys(), np.arange(len(table.label))
@@ -74,20 +80,22 @@ def by_the_protocol(table, options, batch):
     shop._gradient = gradient
     rehearsal = Rehearsal({"bank": bank, "shop": shop}, lambda message: wire.decode(wire.encode(message)))
     rehearsal.run()
-    layouts = Layouts.of(options, len(PARTIES.all), len(table.label))
+    layouts, key = Layouts.of(options, len(PARTIES.all), len(table.label)), keys["bank"].public
+    rows_layout, sums_layout = layouts.residuals(key.bits), layouts.gradients(key.bits)
+    width = table.codes["shop"].shape[1]
     rows = [np.flatnonzero(batch == step % options.batches) for step in range(options.steps)]
-    masked, masked_gradient = [], []
+    masked, masked_gradient, gradients = [], [], []
     for _, to, message in rehearsal.transcript:
-        if to == "bank" and isinstance(message, MaskedResiduals | MaskedGradient):
-            is_rows = isinstance(message, MaskedResiduals)
-            layout = (layouts.residuals if is_rows else layouts.gradients)(keys["bank"].public.bits).slots
-            count = len(rows[message.step]) if is_rows else table.codes["shop"].shape[1]
-            loaded = keys["bank"].public.load(message.ciphertexts, layout.plaintexts(count))
-            (masked if is_rows else masked_gradient).append(
-                layout.unpack(keys["bank"].decrypt(loaded), count)
-            )
+        if to == "bank" and isinstance(message, MaskedResiduals):
+            count = len(rows[message.step])
+            loaded = key.load(message.ciphertexts, rows_layout.plaintexts(count))
+            masked.append(rows_layout.unpack(keys["bank"].decrypt(loaded), count, key.n))
+        elif to == "bank" and isinstance(message, MaskedGradient):
+            opened = keys["bank"].decrypt(key.load(message.ciphertexts, sums_layout.slots.plaintexts(width)))
+            masked_gradient.append(opened)
+            gradients.append(sums_layout.unmask(opened, drawn[message.step], width, key.n, "shop"))
     masks = [
         [shop._row_mask[step // options.batches][row] for row in rows[step].tolist()]
         for step in range(options.steps)
     ]
-    return SimpleNamespace(rows=rows, masked=masked, masked_gradient=masked_gradient), masks, drawn
+    return SimpleNamespace(rows=rows, masked=masked, masked_gradient=masked_gradient), masks, gradients

@@ -77,10 +77,10 @@ def test_phe_decrypts_the_coefficients_and_the_residuals_that_we_made(theirs, sc
     assert theirs.decrypt(theirs.public.load(message.ciphertexts, BATCH)) == residuals
     roles = roles_with(scene, ours, ours.public)
     _, _, message = run_until(roles, MaskedResiduals)
-    slots = Layouts.of(OPTIONS, 3, len(scene.train)).residuals(KEY_BITS).slots
-    packed = theirs.decrypt(theirs.public.load(message.ciphertexts, slots.plaintexts(BATCH)))
-    assert packed == ours.decrypt(ours.public.load(message.ciphertexts, slots.plaintexts(BATCH)))
-    assert len(slots.unpack(packed, BATCH)) == BATCH
+    layout = Layouts.of(OPTIONS, 3, len(scene.train)).residuals(KEY_BITS)
+    packed = theirs.decrypt(theirs.public.load(message.ciphertexts, layout.plaintexts(BATCH)))
+    assert packed == ours.decrypt(ours.public.load(message.ciphertexts, layout.plaintexts(BATCH)))
+    assert len(layout.unpack(packed, BATCH, ours.public.n)) == BATCH
 
 
 @pytest.mark.parametrize("degree", [3, 5])

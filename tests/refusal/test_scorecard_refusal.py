@@ -1,5 +1,7 @@
 """Scorecard training refuses messages of the wrong size, unknown keys, and numbers that cannot be right."""
 
+import secrets
+
 import numpy as np
 import pytest
 from scorecard_delivery import changed, refused, run_until
@@ -89,14 +91,15 @@ def test_no_more_sums_are_opened_than_a_batch_may_give(roles):
 
 
 def test_no_more_sums_are_opened_than_a_partner_has_columns():
-    roles = SCENE.roles(OPTIONS) | {
-        "bank": SCENE.label_holder(OPTIONS, partner_columns={"shop": 2, "carrier": 3})
+    scene, batch = Scene(seed=9, partners=2, n_rows=200), 75
+    roles = scene.roles(OPTIONS) | {
+        "bank": scene.label_holder(OPTIONS, partner_columns={"shop": 2, "carrier": 3})
     }
     sender, recipient, message = run_until(roles, MaskedGradient)
     key = keys()["bank"].public
-    slots = LAYOUTS.gradients(KEY_BITS).slots
+    slots = Layouts.of(OPTIONS, 3, len(scene.train)).gradients(KEY_BITS).slots
     most = slots.plaintexts({"shop": 2, "carrier": 3}[sender])
-    assert most < slots.plaintexts(BATCH // 10)
+    assert most < slots.plaintexts(batch // 10)
     asked = changed(message, ciphertexts=key.dump(key.encrypt([0] * (most + 1))))
     refused(MessageInvalid, roles[recipient], sender, asked, "scorecard_gradient_size")
     roles[recipient].receive(sender, message)
@@ -134,13 +137,35 @@ def test_sums_that_no_rows_can_have_are_refused(roles, kind, sign):
 def test_residuals_that_no_rows_can_have_are_refused(roles, sign):
     sender, recipient, message = run_until(roles, MaskedResiduals)
     key, width = keys()["bank"].public, keys()["bank"].public.ciphertext_bytes
-    first = key.load(message.ciphertexts[:width], 1)
-    for added, error in (
-        (1 << LAYOUTS.gradient_bits, MessageInvalid),
-        (1 << (KEY_BITS - 2), PackingOverflow),
-    ):
+    first, layout = key.load(message.ciphertexts[:width], 1), LAYOUTS.residuals(KEY_BITS)
+    for row in range(layout.slots):
+        added = 1 << (LAYOUTS.gradient_bits + layout.slot_bits * row)
         tampered = key.dump(key.add_plain(first, [sign * added])) + message.ciphertexts[width:]
-        refused(error, roles[recipient], sender, changed(message, ciphertexts=tampered))
+        wrong = changed(message, ciphertexts=tampered)
+        refused(MessageInvalid, roles[recipient], sender, wrong, "scorecard_values_range")
+    roles[recipient].receive(sender, message)
+
+
+def test_plaintexts_of_random_numbers_in_place_of_residuals_are_refused(roles):
+    sender, recipient, message = run_until(roles, MaskedResiduals)
+    key = keys()["bank"].public
+    count = LAYOUTS.residuals(KEY_BITS).plaintexts(BATCH)
+    numbers = [secrets.randbelow(int(key.n) // 2) for _ in range(count)]
+    wrong = changed(message, ciphertexts=key.dump(key.encrypt(numbers)))
+    refused(MessageInvalid, roles[recipient], sender, wrong, "scorecard_values_range")
+    roles[recipient].receive(sender, message)
+
+
+def test_a_number_in_a_slot_without_a_sum_is_refused(roles):
+    """The partner with two columns has room for more in its plaintext: nothing may stand there."""
+    sender, recipient, message = run_until(roles, OpenedGradient, "shop")
+    slots = LAYOUTS.gradients(KEY_BITS).slots
+    assert slots.slots > 2
+    (value,) = integers_from_bytes(message.values, 1, KEY_BITS, sender)
+    for slot in range(2, slots.slots):
+        tampered = [value + (1 << (slots.slot_bits * slot))]
+        wrong = changed(message, values=integers_to_bytes(tampered, KEY_BITS))
+        refused(MessageInvalid, roles[recipient], sender, wrong, "scorecard_values_range")
     roles[recipient].receive(sender, message)
 
 
@@ -211,7 +236,7 @@ def test_a_partners_key_must_be_its_own_long_enough_and_of_the_kind_agreed_on(ro
 
 
 def test_keys_in_which_no_masked_sum_fits_are_refused():
-    tiny = SecretKey.generate(160, testing_only=True)
+    tiny = SecretKey.generate(128, testing_only=True)
     with pytest.raises(PackingOverflow):
         SCENE.label_holder(
             OPTIONS, decryptor=tiny, public_key=SecretKey.generate(128, testing_only=True).public

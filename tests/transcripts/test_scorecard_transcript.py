@@ -28,6 +28,8 @@ OPTIONS = ScorecardOptions(degree=3, passes=2, batches=2)
 STEPS, BATCH = OPTIONS.steps, 60
 CLEAR = 20
 """A mask of b + 64 bits leaves less than b + 20 bits of a sum once in 2^44 times."""
+WHOLE = KEY_BITS - 44
+"""A mask uniform in Z_n is that close to 0 once in 2^42 times."""
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +81,23 @@ def sent(transcript, kind, recipient=None, sender=None):
     return found
 
 
-def opened(data, owner, slots, count):
-    """What the owner of a key reads in packed ciphertexts."""
+def opened(data, owner, count):
+    """The plaintexts that the owner of a key reads in `count` ciphertexts."""
     key = keys()[owner]
-    return slots.unpack(key.decrypt(key.public.load(data, slots.plaintexts(count))), count)
+    return key.decrypt(key.public.load(data, count))
+
+
+def opened_rows(data, layout):
+    """What L reads per row of a batch."""
+    plain = opened(data, "bank", layout.plaintexts(BATCH))
+    return layout.unpack(plain, BATCH, keys()["bank"].public.n)
+
+
+def masks_of(read, packed, owner):
+    """What was added to packed numbers, modulo n: (in [0, n), and its distance from 0)."""
+    n = int(keys()[owner].public.n)
+    masks = [(value - plain) % n for value, plain in zip(read, packed, strict=True)]
+    return masks, [min(mask, n - mask) for mask in masks]
 
 
 def correlation(numbers, with_numbers):
@@ -116,7 +131,7 @@ def test_fields_and_their_sizes_follow_from_public_numbers(transcript, layouts):
     """Nothing is longer, shorter or more than rows, columns, passes, batches and keys say."""
     width, plain = keys()["bank"].public.ciphertext_bytes, KEY_BITS // 8 + 1
     columns = {name: n + (name == "bank") for name, n in WIDTHS.items()}
-    sums, residuals = layouts.mask_sums(KEY_BITS).slots, layouts.residuals(KEY_BITS).slots
+    sums, residuals = layouts.mask_sums(KEY_BITS).slots, layouts.residuals(KEY_BITS)
     packs, places = sums.plaintexts(OPTIONS.passes), OPTIONS.batches * columns["bank"]
     for sender, recipient, message in transcript:
         asked = columns[recipient if isinstance(message, OpenedGradient) else sender]
@@ -194,19 +209,35 @@ def test_what_the_label_holder_decrypts_per_row_is_a_residual_under_a_mask_used_
         sent(transcript, MaskedResiduals, "bank"), clear, strict=True
     ):
         number = message.step // OPTIONS.batches
-        masked[rows, number] = opened(message.ciphertexts, "bank", layout.slots, BATCH)
+        masked[rows, number] = opened_rows(message.ciphertexts, layout)
         assert (masked[rows, number] - masks[rows, number]).tolist() == residuals.tolist()
         assert max(abs(value) for value in residuals) < 1 << layouts.residual_bits
         # Far outside of what a residual can be; and so is the difference of what a row shows in two passes.
         assert min(masked[rows, number]) > 1 << (layouts.residual_bits + CLEAR)
     assert min(abs(np.diff(masked)).ravel()) > 1 << (layouts.residual_bits + CLEAR)
+    # No residual, however negative, takes a bit from the row above.
+    assert min(masks.ravel()) >= 1 << layouts.residual_bits
+    assert max(masks.ravel()) < (1 << layout.slot_bits) - (1 << layouts.residual_bits)
+
+
+def test_above_the_rows_of_every_plaintext_stands_a_number_used_once(transcript, layouts):
+    """So that a residual larger than it should be is hidden as well, in the uppermost row too."""
+    layout, n, above = layouts.residuals(KEY_BITS), keys()["bank"].public.n, []
+    for message in sent(transcript, MaskedResiduals, "bank"):
+        plain = opened(message.ciphertexts, "bank", layout.plaintexts(BATCH))
+        rows = [min(layout.slots, BATCH - at) for at in range(0, BATCH, layout.slots)]
+        above += [
+            value % n >> (layout.slot_bits * of_rows) for value, of_rows in zip(plain, rows, strict=True)
+        ]
+    assert min(above) > 1 << CLEAR
+    assert len(set(above)) == STEPS * layout.plaintexts(BATCH)
 
 
 def test_masked_residuals_do_not_move_with_scores_labels_or_residuals(transcript, scene, layouts, clear):
-    slots, labels = layouts.residuals(KEY_BITS).slots, scene.label[scene.train]
+    layout, labels = layouts.residuals(KEY_BITS), scene.label[scene.train]
     masked, of_rows, scores, residuals = [], [], [], []
     for message, step in zip(sent(transcript, MaskedResiduals, "bank"), clear, strict=True):
-        masked += opened(message.ciphertexts, "bank", slots, BATCH)
+        masked += opened_rows(message.ciphertexts, layout)
         of_rows += labels[step[0]].tolist()
         scores += step[1].tolist()
         residuals += step[2].tolist()
@@ -218,36 +249,56 @@ def test_masked_residuals_do_not_move_with_scores_labels_or_residuals(transcript
 
 @pytest.mark.parametrize("name", ["shop", "carrier"])
 def test_a_partners_gradient_is_opened_under_fresh_masks(transcript, layouts, clear, name):
-    layout = layouts.gradients(KEY_BITS)
-    width, masks = WIDTHS[name], []
+    layout, key = layouts.gradients(KEY_BITS), keys()["bank"].public
+    width, packs, masks = WIDTHS[name], layout.slots.plaintexts(WIDTHS[name]), []
     for asked, answer, step in zip(
         sent(transcript, MaskedGradient, "bank", name),
         sent(transcript, OpenedGradient, name),
         clear,
         strict=True,
     ):
-        read = opened(asked.ciphertexts, "bank", layout.slots, width)
-        plain = integers_from_bytes(answer.values, layout.slots.plaintexts(width), KEY_BITS, "bank")
-        assert layout.slots.unpack(plain, width) == read
+        read = opened(asked.ciphertexts, "bank", packs)
+        assert integers_from_bytes(answer.values, packs, KEY_BITS, "bank") == read
         gradient = step[3][name]
         assert max(abs(value) for value in gradient) < 1 << layouts.gradient_bits
-        assert min(read) > 1 << (layouts.gradient_bits + CLEAR)
-        masks += [value - own for value, own in zip(read, gradient, strict=True)]
-    assert min(masks) >= 0
-    assert max(masks) < 1 << layout.mask_bits
-    assert len(set(masks)) == STEPS * width
+        drawn, sizes = masks_of(read, layout.slots.pack(gradient), "bank")
+        assert layout.unmask(read, drawn, width, key.n, name) == gradient
+        # Uniform in Z_n, not a little larger than a gradient: also a number that is too large is hidden.
+        assert min(sizes) > 1 << WHOLE
+        masks += drawn
+    assert len(set(masks)) == STEPS * packs
 
 
-def test_sums_of_masks_come_back_under_the_label_holders_own_masks(transcript, layouts):
-    """F decrypts numbers that do not show L's columns: far beyond any weighted sum of the masks it knows."""
+def test_sums_of_masks_come_back_under_the_label_holders_own_masks(transcript, layouts, scene, clear):
+    """F decrypts numbers that do not show L's columns: the sums under masks that are uniform in Z_n."""
     slots, places = layouts.mask_sums(KEY_BITS).slots, OPTIONS.batches * (WIDTHS["bank"] + 1)
     (asked,), (answer,) = sent(transcript, MaskSums), sent(transcript, OpenedMaskSums)
+    (of_rows,) = sent(transcript, RowMasks)
     packs = slots.plaintexts(OPTIONS.passes)
-    read = keys()["carrier"].decrypt(keys()["carrier"].public.load(asked.ciphertexts, places * packs))
+    read = opened(asked.ciphertexts, "carrier", places * packs)
     assert integers_from_bytes(answer.values, places * packs, KEY_BITS, "carrier") == read
+    row_masks = np.array(opened(of_rows.ciphertexts, "carrier", packs * 2 * BATCH), dtype=object)
+    columns = Block(
+        "bank", scene.codes["bank"][scene.train], scene.woe["bank"], OPTIONS, has_intercept=True
+    ).columns.astype(object)
+    sums = [
+        int(columns[clear[batch][0], column] @ row_masks[pack * 2 * BATCH :][clear[batch][0]])
+        for batch in range(OPTIONS.batches)
+        for column in range(columns.shape[1])
+        for pack in range(packs)
+    ]
+    drawn, sizes = masks_of(read, sums, "carrier")
+    assert min(sizes) > 1 << WHOLE
+    assert len(set(drawn)) == places * packs
     for place in range(places):
-        for value in slots.unpack(read[place * packs : (place + 1) * packs], OPTIONS.passes):
-            assert value > 1 << (layouts.gradient_bits + 64 + CLEAR)
+        of_place = slice(place * packs, (place + 1) * packs)
+        n = keys()["carrier"].public.n
+        # And the sums are in range: the masks were these, and not just any numbers.
+        layout = layouts.mask_sums(KEY_BITS)
+        assert (
+            len(layout.unmask(read[of_place], drawn[of_place], OPTIONS.passes, n, "carrier"))
+            == OPTIONS.passes
+        )
 
 
 # How ciphertexts were made does not show.
