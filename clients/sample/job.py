@@ -23,7 +23,7 @@ def write_job(folder: Path) -> Path:
         "name": "three-party-profile",
         "purpose": "credit_risk",
         "segments": {"n_clusters": "auto"},
-        "scorecard": {},
+        "scorecard": {"degree": 3, "passes": 2},
         "risk": {"trees": 20, "depth": 3, "bins": 32, "learning_rate": 0.2},
         "party": [
             {
