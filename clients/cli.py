@@ -49,11 +49,11 @@ def sample_world(
     seed: Annotated[int, typer.Option(min=0)] = 20260,
 ) -> None:
     from clients.sample import make_world, write_world
-    from clients.sample.job import write_job
+    from clients.sample.job import FEWEST_FOR_SCORECARD, write_job
 
     with out.status(text("node.making_world", people=people)):
         write_world(make_world(people, seed), folder)
-        write_job(folder)
+        write_job(folder, with_scorecard=people >= FEWEST_FOR_SCORECARD)
     out.print(text("node.made_world", folder=folder))
 
 
@@ -63,12 +63,12 @@ def sample_enterprises(
     firms: Annotated[int, typer.Option(min=300, help=text("node.option_enterprises"))] = 8_000,
     seed: Annotated[int, typer.Option(min=0)] = 20260,
 ) -> None:
-    from clients.sample.enterprise_job import write_enterprise_job
+    from clients.sample.enterprise_job import FEWEST_FOR_SCORECARD, write_enterprise_job
     from clients.sample.enterprise_world import make_enterprises, write_enterprises
 
     with out.status(text("node.making_enterprises", count=firms)):
         write_enterprises(make_enterprises(firms, seed), folder)
-        write_enterprise_job(folder)
+        write_enterprise_job(folder, with_scorecard=firms >= FEWEST_FOR_SCORECARD)
     out.print(text("node.made_world", folder=folder))
 
 

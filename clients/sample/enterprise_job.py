@@ -121,12 +121,20 @@ def _completed(draft: Purpose) -> Purpose:
     )
 
 
-def write_enterprise_job(folder: Path) -> Path:
-    """Write `job.toml` beside the party folders of `folder`, and a policy into each; paths are relative to it."""
+FEWEST_FOR_SCORECARD: Final = 3_000
+"""With fewer firms in all, under a thousand rows train: no batch of a scorecard (`clients.plans.SMALLEST_BATCH`)."""
+
+
+def write_enterprise_job(folder: Path, *, with_scorecard: bool = True) -> Path:
+    """Write `job.toml` beside the party folders of `folder`, and a policy into each; paths are relative to it.
+
+    with_scorecard: a scorecard gives the probabilities of default, else boosted trees do.
+    """
+    model = {"scorecard": {"degree": 3}} if with_scorecard else {"risk": {"trees": 20, "depth": 3}}
     job: dict[str, Any] = {
         "name": "enterprise-credit",
         "purpose": ENTERPRISE_PURPOSE,
-        "scorecard": {"degree": 3},
+        **model,
         "enterprise": {},
         "party": [
             {

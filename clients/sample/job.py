@@ -17,13 +17,17 @@ from federation.jobfile import read_job_file
 _LABEL_HOLDER: Final = "bank"
 
 
-def write_job(folder: Path) -> Path:
+FEWEST_FOR_SCORECARD: Final = 15_000
+"""With fewer people in all, under a thousand rows train: no batch of a scorecard (`clients.plans.SMALLEST_BATCH`)."""
+
+
+def write_job(folder: Path, *, with_scorecard: bool = True) -> Path:
     """Write `job.toml` beside the party folders of `folder`, and a policy into each; paths are relative to it."""
     job: dict[str, Any] = {
         "name": "three-party-profile",
         "purpose": "credit_risk",
         "segments": {"n_clusters": "auto"},
-        "scorecard": {"degree": 3, "passes": 2},
+        **({"scorecard": {"degree": 3, "passes": 2}} if with_scorecard else {}),
         "risk": {"trees": 20, "depth": 3, "bins": 32, "learning_rate": 0.2},
         "party": [
             {
