@@ -65,7 +65,9 @@ def test_a_message_from_the_wrong_sender_or_of_another_kind_is_refused(roles, ki
     refuses(UnexpectedMessage, role, "mallory", message)
     wrong = [
         Stranger(),
-        Kept(numbers=(), dropped=()) if kind is not Kept else Moments(own=np.eye(1), sums=np.zeros(1), cross=b""),
+        Kept(numbers=(), dropped=())
+        if kind is not Kept
+        else Moments(own=np.eye(1), sums=np.zeros(1), cross=b""),
     ]
     for other in wrong:
         refuses(UnexpectedMessage, role, sender, other)
