@@ -35,12 +35,9 @@ step = 120
 def job_file(folder: Path) -> tuple[JobFile, Path]:
     """A small world, and its job with test keys and short deadlines; too few people for a scorecard's batches."""
     write_world(make_world(1500, seed=5), folder)
-    file = write_job(folder)
+    file = write_job(folder, with_scorecard=False)
     file.write_text(
-        JOB_SETTINGS.split("[", maxsplit=1)[0]
-        + file.read_text().replace("[scorecard]", "")
-        + "["
-        + JOB_SETTINGS.split("[")[1]
+        JOB_SETTINGS.split("[", maxsplit=1)[0] + file.read_text() + "[" + JOB_SETTINGS.split("[")[1]
     )
     return read_job_file(file), file
 

@@ -26,13 +26,12 @@ def trees_done(event) -> int | None:
 
 def test_a_killed_training_resumes(tmp_path) -> None:
     write_world(make_world(1000, seed=5), tmp_path / "world")
-    file = write_job(tmp_path / "world")
+    file = write_job(tmp_path / "world", with_scorecard=False)
     file.write_text('profile = "TESTING_ONLY"\n' + file.read_text())
     parsed = read_job_file(file)
     job = msgspec.structs.replace(
         parsed.job,
         segments=None,
-        scorecard=None,
         risk=msgspec.structs.replace(parsed.job.risk, trees=TREES),
         deadlines=Deadlines(join=150, silence=15, step=120),
     )

@@ -28,15 +28,13 @@ def withdraw(home: Path, phones: list[str]) -> None:
 
 def test_a_withdrawal_by_command_takes_the_subject_out_of_the_running_job(tmp_path) -> None:
     write_world(make_world(1500, seed=5), tmp_path / "world")
-    file = write_job(tmp_path / "world")
+    file = write_job(tmp_path / "world", with_scorecard=False)
     file.write_text('profile = "TESTING_ONLY"\n' + file.read_text())
     parsed = read_job_file(file)
     local = LocalFederation(tmp_path / "federation", parsed, file)
     local.start()
     try:
-        match_only = msgspec.structs.replace(
-            parsed.job, name="look", segments=None, scorecard=None, risk=None
-        )
+        match_only = msgspec.structs.replace(parsed.job, name="look", segments=None, risk=None)
         assert SubmittedJob(local.coordinator, match_only).follow(lambda event: None).status == "done"
         shop = local.home_of("ecommerce")
         (customers,) = NodeHome.open(shop).results.rglob("customers.csv")
@@ -53,7 +51,7 @@ def test_a_withdrawal_by_command_takes_the_subject_out_of_the_running_job(tmp_pa
                 withdraw(shop, [person])
 
         long = msgspec.structs.replace(
-            parsed.job, segments=None, scorecard=None, risk=msgspec.structs.replace(parsed.job.risk, trees=60)
+            parsed.job, segments=None, risk=msgspec.structs.replace(parsed.job.risk, trees=60)
         )
         outcome = SubmittedJob(local.coordinator, long).follow(watch)
         assert gone

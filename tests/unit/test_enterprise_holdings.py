@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from gate_scene import home_of, policy_for
 
+from clients.answered import AnsweredToday
 from clients.context import StageContext
-from clients.enterprise.stage import EnterpriseStage, exchange_options, holdings_of
+from clients.enterprise.stage import _ANSWERS, EnterpriseStage, exchange_options, holdings_of
 from clients.gate.gate import Gate
 from clients.gate.policy import activate
 from clients.sample.enterprise_job import enterprise_table, write_enterprise_job
@@ -83,9 +84,12 @@ def test_the_bank_needs_a_models_probability_and_a_partner_answers_so_often_a_da
         EnterpriseStage(context_of(world, tmp_path / "bank", "bank"))
     assert problem.value.key == "enterprise_probability"
     context = context_of(world, tmp_path / "platform", "platform")
-    for _ in range(context.home.settings.scores_per_day):
+    firms, limit = context.table.own_identifiers[context.kept.rows], context.home.settings.scores_per_day
+    for _ in range(limit - 1):
+        AnsweredToday(context.home, _ANSWERS).add(firms)  # of an earlier session each
+    for _ in range(2):  # the second one is a rerun after somebody has left
         stage = EnterpriseStage(context)
         stage.role.start()
         stage.finish()
         assert stage.role.result.all()
-    assert not EnterpriseStage(context)._answered.allowed(stage._identifiers()).any()
+    assert not AnsweredToday(context.home, _ANSWERS).allowed(firms).any()

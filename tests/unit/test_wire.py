@@ -42,7 +42,7 @@ def limited(hint, meta):
     if meta.pattern is not None:
         return st.from_regex(meta.pattern)
     if hint is int:
-        return st.integers(meta.ge, meta.le)
+        return st.integers(meta.ge, meta.le if meta.lt is None else meta.lt - 1)
     shortest, longest = meta.min_length or 0, meta.max_length
     if hint is bytes:
         return st.binary(min_size=shortest, max_size=longest)
