@@ -132,7 +132,7 @@ def test_commands_exist_with_their_options(name: str) -> None:
 
 @pytest.mark.parametrize("name", GUIDES)
 def test_make_targets_exist(name: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     used = {words[1] for words in (*shell_lines(name), *mentions(name)) if words[0] == "make"}
     assert used
     assert used <= targets
