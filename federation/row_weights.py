@@ -16,6 +16,7 @@ import numpy as np
 
 from federation.binning import Bools, Integers
 from federation.boosting_options import BoostingOptions
+from federation.labels import checked_labels
 from privacy.errors import ConfigInvalid
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -86,12 +87,7 @@ def base_score_of(labels: Labels, weight: float = 1.0) -> float:
 
     Raises `ConfigInvalid` when the labels are not 0 and 1, or all the same.
     """
-    positives = int(np.count_nonzero(labels == 1))
-    if positives + int(np.count_nonzero(labels == 0)) != len(labels):
-        raise ConfigInvalid("training_labels")
-    if positives in (0, len(labels)):
-        raise ConfigInvalid("training_one_class")
-    share = positives / len(labels)
+    share = int(checked_labels(labels).sum()) / len(labels)
     return float(np.log(weight * share / (1 - share)))
 
 

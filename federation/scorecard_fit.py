@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from federation.binning import Codes
+from federation.labels import checked_labels
 from federation.scorecard_polynomial import (
     DEGREES,
     BigIntegers,
@@ -235,13 +236,8 @@ def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOpt
 
 def prevalence_log_odds(labels: np.ndarray[Any, Any]) -> float:
     """ln(events / others). Raises `ConfigInvalid` when the labels are not 0 and 1, or all the same."""
-    events = int(np.count_nonzero(labels == 1))
-    others = int(np.count_nonzero(labels == 0))
-    if events + others != len(labels):
-        raise ConfigInvalid("training_labels")
-    if not events or not others:
-        raise ConfigInvalid("training_one_class")
-    return float(np.log(events / others))
+    events = int(checked_labels(labels).sum())
+    return float(np.log(events / (len(labels) - events)))
 
 
 def fit_scorecard(

@@ -16,13 +16,14 @@ import numpy as np
 
 from federation import records
 from federation.binning import Codes
+from federation.labels import checked_labels
 from federation.woe_merging import Floats, Merging, Rules, merge_cells
 from federation.woe_options import FieldOptions, Trend, WoeOptions
 from federation.woe_prebins import FieldPreBins, Values, codes_of, fit_pre_bins
 from privacy.errors import ConfigInvalid
 
 __all__ = [
-    "FieldBins", "FieldOptions", "FoundTrend", "IvRow", "Trend", "WoeBinning", "WoeOptions", "checked_labels",
+    "FieldBins", "FieldOptions", "FoundTrend", "IvRow", "Trend", "WoeBinning", "WoeOptions",
     "field_bins", "fit_woe", "iv_table", "label_counts", "merge_field",
 ]  # fmt: skip
 
@@ -132,16 +133,6 @@ class WoeBinning(msgspec.Struct, frozen=True):
     def from_bytes(cls, data: bytes) -> WoeBinning:
         """Read what `to_bytes` wrote. Raises `MessageInvalid` when it is something else."""
         return records.decode(cls, data)
-
-
-def checked_labels(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows are bad. Raises `ConfigInvalid` when labels are not 0 and 1, or all the same."""
-    bad: np.ndarray[Any, np.dtype[np.bool_]] = np.asarray(labels) == 1
-    if not (bad | (np.asarray(labels) == 0)).all():
-        raise ConfigInvalid("training_labels")
-    if bad.all() or not bad.any():
-        raise ConfigInvalid("training_one_class")
-    return bad
 
 
 def fit_woe(

@@ -32,10 +32,11 @@ from typing import Any, get_args
 import numpy as np
 
 from federation.binning import Integers
+from federation.labels import checked_labels
 from federation.messages import Message, Outgoing
 from federation.roles import Decryptor, Parties, Progress, View, expect
 from federation.scoring import MODEL_ID_BYTES, bits_of, increasing_below
-from federation.woe import WoeOptions, checked_labels, fit_woe, merge_field
+from federation.woe import WoeOptions, fit_woe, merge_field
 from federation.woe_merging import Merging
 from federation.woe_messages import (
     DISCLOSES,
