@@ -60,14 +60,21 @@ class PairLayout:
 
     def pack(self, sums: Sequence[mpz], key: PublicKey, workers: Workers = ALONE) -> list[mpz]:
         """Encrypted pairs, many to a ciphertext (`shift_pack`); not re-randomised."""
-        slot_bits, slots = self.slots.slot_bits, self.slots.slots
-        full = self.slots.plaintexts(len(sums))
-        processes = workers.worth(full, PACKED_PER_PROCESS)
-        if processes == 1:
-            return shift_pack(sums, slot_bits, slots, key)
-        step = -(-full // processes) * slots
-        calls = [(sums[at : at + step], slot_bits, slots, key) for at in range(0, len(sums), step)]
-        return [ciphertext for part in workers.map(shift_pack, calls) for ciphertext in part]
+        slots = self.slots
+        return pack_on(workers, sums, slots.slot_bits, slots.slots, key, PACKED_PER_PROCESS)
+
+
+def pack_on(
+    workers: Workers, sums: Sequence[mpz], slot_bits: int, slots: int, key: PublicKey, per_process: int
+) -> list[mpz]:
+    """`shift_pack`, by several processes where each gets `per_process` packed ciphertexts to make."""
+    full = -(-len(sums) // slots)
+    processes = workers.worth(full, per_process)
+    if processes == 1:
+        return shift_pack(sums, slot_bits, slots, key)
+    step = -(-full // processes) * slots
+    calls = [(sums[at : at + step], slot_bits, slots, key) for at in range(0, len(sums), step)]
+    return [ciphertext for part in workers.map(shift_pack, calls) for ciphertext in part]
 
 
 def layout_for(key: PublicKey, options: BoostingOptions, n_rows: int) -> PairLayout:

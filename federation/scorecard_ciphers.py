@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final
@@ -14,9 +13,10 @@ from gmpy2 import mpz
 from federation.binning import Integers
 from federation.encrypted_column import EncryptedColumn
 from federation.group_by import CodedRows, sum_by
+from federation.pair_layout import pack_on
 from federation.scorecard_fit import WOE_BITS
 from federation.scorecard_polynomial import LogisticPolynomial
-from privacy.paillier import PublicKey, shift_pack
+from privacy.paillier import PublicKey
 from privacy.parallel import ALONE, Workers
 
 ROWS_PER_PROCESS: Final = 500
@@ -105,13 +105,7 @@ def pack(
     sums: Sequence[mpz], slot_bits: int, slots: int, key: PublicKey, workers: Workers = ALONE
 ) -> list[mpz]:
     """`shift_pack`, by several processes where it pays."""
-    full = math.ceil(len(sums) / slots)
-    jobs = workers.worth(full, PACKED_PER_PROCESS)
-    if jobs == 1:
-        return shift_pack(sums, slot_bits, slots, key)
-    step = math.ceil(full / jobs) * slots
-    calls = [(sums[at : at + step], slot_bits, slots, key) for at in range(0, len(sums), step)]
-    return [packed for part in workers.map(shift_pack, calls) for packed in part]
+    return pack_on(workers, sums, slot_bits, slots, key, PACKED_PER_PROCESS)
 
 
 def add_modulo(ciphertexts: Sequence[mpz], masks: Sequence[int], key: PublicKey) -> list[mpz]:
