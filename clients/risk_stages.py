@@ -34,9 +34,8 @@ class RiskStage:
             before = None
             if isinstance(stopped, boosting.LabelHolder):
                 before = stopped.carry_on(np.isin(places, context.kept.places))
-            elif (
-                job.scorecard is None
-            ):  # else its split, which is the same but for people who have left since
+            elif job.scorecard is None:
+                # A scorecard has made the same split already, but for people who have left since.
                 context.kept.train_rows, _ = split_rows(risk_plan(job), context.kept.rows, label)
             self.role = boosting.LabelHolder(
                 job.roles,

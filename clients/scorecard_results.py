@@ -59,33 +59,38 @@ def alone_log_odds(context: StageContext) -> Floats:
     return found
 
 
-def scorecard_columns(context: StageContext, scores: PointScores) -> pd.DataFrame:
-    """Points, reasons and probability per matched row; with the baseline's beside them where the job trained one."""
+def scorecard_columns(
+    context: StageContext, scores: PointScores, alone: Floats | None = None
+) -> pd.DataFrame:
+    """Points, reasons and probability per matched row; beside them the baseline's, where the job trained one.
+
+    alone: the baseline's log-odds (`alone_log_odds`).
+    """
     model, kept = context.kept.scorecard, context.kept
     found = columns_of(scores, model.binning.fields, context.home.settings.table.fields)
     found["pd"] = np.where(scores.answered, probability_of(model, scores.total), np.nan)
-    if context.job.scoring is None:
-        found["pd_alone"] = probabilities(alone_log_odds(context))
+    if alone is not None:
+        found["pd_alone"] = probabilities(alone)
         held_out = np.ones(len(found), dtype=np.bool_)
         held_out[kept.train_rows] = False
         found["held_out"] = held_out
     return found
 
 
-def scorecard_release(context: StageContext, scores: PointScores) -> ScorecardRelease:
+def scorecard_release(context: StageContext, scores: PointScores, alone: Floats) -> ScorecardRelease:
     """Quality on the held-out rows. Raises `CohortTooSmall` when these are fewer than k_min."""
     label, kept = context.aligned_label(), context.kept
     test = held_out_rows(context)
     test = test[scores.answered[test]]
     decimals = quality_decimals(label[test], context.k_min)
-    alone, joint = alone_log_odds(context)[test], -scores.total[test]
+    joint = -scores.total[test]
     selection = kept.selection
     return ScorecardRelease(
         model=kept.scorecard.model_id.hex(),
         train_rows=len(kept.train_rows),
         test_rows=len(test),
-        auc_alone=round(metrics.auc(label[test], alone), decimals),
-        ks_alone=round(metrics.ks(label[test], alone), decimals),
+        auc_alone=round(metrics.auc(label[test], alone[test]), decimals),
+        ks_alone=round(metrics.ks(label[test], alone[test]), decimals),
         auc_joint=round(metrics.auc(label[test], joint), decimals),
         ks_joint=round(metrics.ks(label[test], joint), decimals),
         importance=_importance(context),

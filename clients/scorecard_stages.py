@@ -11,7 +11,7 @@ from clients.context import TRAIN_ROWS, StageContext
 from clients.models import keep_model, model_for
 from clients.plans import scorecard_options, scorecard_plan, selection_options, split_rows, woe_options
 from clients.releases import write_customers
-from clients.scorecard_results import calibrated, scorecard_columns, scorecard_release
+from clients.scorecard_results import alone_log_odds, calibrated, scorecard_columns, scorecard_release
 from federation import collinearity, points, scorecard, woe_binning
 from federation.jobs import Method
 from federation.messages import Message
@@ -218,9 +218,10 @@ class PointsStage:
         _keep(context)
         context.keep("points", scores.total.tobytes())
         context.keep(TRAIN_ROWS, kept.train_rows.tobytes())
-        kept.put_columns(scorecard_columns(context, scores))
+        alone = alone_log_odds(context)
+        kept.put_columns(scorecard_columns(context, scores, alone))
         write_customers(context)
-        return [scorecard_release(context, scores)]
+        return [scorecard_release(context, scores, alone)]
 
 
 def _weights_of(context: StageContext, number: str, fields: tuple[str, ...]) -> BlockWeights | None:
