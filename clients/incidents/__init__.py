@@ -1,0 +1,1 @@
+"""Incidents with personal information: register, clocks, letters (PIPL 57)."""

@@ -1,0 +1,1 @@
+"""Deleting one kind of artefact each, for many subjects at once; `clients.rights.erasing` has their order."""

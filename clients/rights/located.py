@@ -1,0 +1,40 @@
+"""Where a subject is at this node, and what deletes one kind of artefact there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from clients.home import NodeHome
+from privacy.rights import Artefact, Outcome, SharedRow
+
+
+class Located(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject, captured before anything is deleted and kept sealed until its case has ended.
+
+    identifier: canonical, as the node's table has it; token: in the consent store (16 bytes); row: its place in the
+    table's file, -1 where it is not there (places stay the same when other rows are deleted); shared: the matchings
+    that hold it.
+    """
+
+    identifier: bytes
+    token: bytes
+    row: int
+    shared: tuple[SharedRow, ...] = ()
+
+
+class Eraser(Protocol):
+    """Deletes one kind of artefact. Doing it again after it was cut off, or for nobody, does no harm."""
+
+    @property
+    def artefact(self) -> Artefact: ...
+
+    def erase(self, home: NodeHome, subjects: Sequence[Located]) -> list[Outcome]:
+        """What became of it, per subject. What goes wrong for one is its outcome, FAILED, and no exception."""
+        ...
+
+    def remains(self, home: NodeHome, subjects: Sequence[Located]) -> list[bool]:
+        """Looking for it again: per subject, whether anything is still there."""
+        ...
