@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from federation.children import Child, program, stop_all
+from federation.children import Child, free_port, program, stop_all
 from federation.jobfile import JobFile, PartyEntry
 from federation.roster import Enrolment, from_json
 from privacy.errors import ConfigInvalid
@@ -27,11 +27,11 @@ START_SECONDS: Final = 90.0
 class LocalFederation:
     """Set up on creation, started by `start`, ended by `stop`.
 
-    folder: must not exist yet; holds `coordinator/` and one home per party. Raises `ConfigInvalid` when a party has
-    no table or its table is refused.
+    folder: must not exist yet; holds `coordinator/` and one home per party. with_desks: every node has a desk, at
+    `desk_ports`. Raises `ConfigInvalid` when a party has no table or its table is refused.
     """
 
-    def __init__(self, folder: Path, job_file: JobFile, source: Path) -> None:
+    def __init__(self, folder: Path, job_file: JobFile, source: Path, *, with_desks: bool = False) -> None:
         for entry in job_file.party:
             if entry.table is None:
                 raise ConfigInvalid("table_missing_in_job", file=source, party=entry.name)
@@ -41,6 +41,8 @@ class LocalFederation:
         self._testing = job_file.job.security.key_bits < MINIMUM_KEY_BITS
         self.coordinator = CoordinatorHome.create(folder / "coordinator", "127.0.0.1", 0, "127.0.0.1")
         self._children: dict[str, Child] = {}
+        self.desk_ports = {entry.name: free_port() for entry in self._parties} if with_desks else {}
+        """Where each party's desk listens on loopback."""
 
     def start(self) -> None:
         """Start all processes; none is left behind if one cannot be started."""
@@ -106,7 +108,8 @@ class LocalFederation:
         """Start (or start again) one party's node."""
         home = self.home_of(party)
         command = (program("silhouette-node"), "start", "--home", str(home), "--federation")
-        node = Child((*command, str(self.coordinator.roster_file)), home / "logs" / "start.log")
+        desk = ("--desk-port", str(self.desk_ports[party])) if party in self.desk_ports else ()
+        node = Child((*command, str(self.coordinator.roster_file), *desk), home / "logs" / "start.log")
         node.start()
         self._children[party] = node
 
