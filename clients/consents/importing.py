@@ -69,7 +69,7 @@ def import_consents(
     refuse(spec.consents.path, problems)
     if log is None or digest is None:
         return ImportReport()
-    report = _write(store, kind_label(spec), log)
+    report = _write(store, kind_label(spec), log, at)
     with change(store.engine) as (connection, version):
         connection.execute(
             insert(imports).values(
@@ -79,12 +79,14 @@ def import_consents(
     return report
 
 
-def _write(store: ConsentStore, label: str, log: ConsentLog) -> ImportReport:
+def _write(store: ConsentStore, label: str, log: ConsentLog, at: datetime) -> ImportReport:
     tokens = store.tokens(label, log.subjects)
     codes = _notice_codes(store, log)
     words, total = 0, Written()
     for need in log.needs:
         latest = _latest(log, need, tokens, codes)
+        deleted = store.suppression.since(latest.tokens, at)
+        latest = latest.at((deleted == 0) | (latest.stated > deleted))  # an old word brings nobody back
         words += len(latest)
         for start in range(0, len(latest), BLOCK_ROWS):
             block = latest.at(slice(start, start + BLOCK_ROWS))

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, case, distinct, func, insert, select, union
+from sqlalchemy import Connection, case, distinct, func, insert, select, union, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from clients.backup.suppression import Suppression
 from clients.consents import forgetting, subjects
 from clients.consents.rows import BLOCK_ROWS, Asked, as_bytes, as_tokens, insert_rows, stored
 from clients.consents.tables import (
@@ -55,6 +56,7 @@ class ConsentStore:
     def __init__(self, vault: Vault) -> None:
         self.engine = vault.engine
         self._secrets = subjects.SubjectSecrets(vault)
+        self.suppression = Suppression(vault)
         try:
             metadata.create_all(self.engine)
         except DatabaseError:  # another process was creating them at the same moment
@@ -93,7 +95,7 @@ class ConsentStore:
         return asked.spread(answers)
 
     def restricted(self, tokens: Tokens, at: datetime) -> Mask:
-        """(n,): whose data nothing but storage and security may touch (article 47)."""
+        """(n,): whose data nothing but storage and security may touch (article 47): restricted, or deleted before."""
         asked = Asked(tokens)
         mask = np.zeros(len(asked.distinct), np.bool_)
         now = moment(at)
@@ -104,7 +106,7 @@ class ConsentStore:
         with self.engine.connect() as connection:
             for places, _, _ in stored(connection, query, restrictions, asked.distinct):
                 mask[places] = True
-        return asked.spread(mask)
+        return asked.spread(mask | self.suppression.stand(asked.distinct, at))
 
     def known(self, tokens: Tokens) -> Mask:
         """(n,): who has a place here still; who was forgotten has none."""
@@ -159,7 +161,8 @@ class ConsentStore:
     ) -> int:
         """Store one word of each of these subjects, or several, effective at once; the store's new version.
 
-        A repeated word is stored again: a renewed consent has a new time. Raises `ConfigInvalid` for a scope or a
+        A repeated word is stored again: a renewed consent has a new time. A yes lifts the tombstone of a subject that
+        was deleted before. Raises `ConfigInvalid` for a scope or a
         recipient that the kind of consent does not have; nothing is stored then.
         """
         statements = [statement] if isinstance(statement, Statement) else statement
@@ -176,6 +179,8 @@ class ConsentStore:
                     *(np.full(len(tokens), number, np.int64) for number in numbers),
                 )
                 write(connection, version, need_code(connection, one.need), given, source, is_given_here=True)
+            if any(one.granted for one in statements):
+                self.suppression.lift(connection, tokens)
         return version
 
     def needs(self) -> list[Need]:
@@ -231,7 +236,26 @@ class ConsentStore:
         forgotten = Asked(tokens).distinct
         with change(self.engine) as (connection, version):
             forgetting.forget(connection, version, forgotten)
-        forgetting.clear_traces(self.engine, forgotten)
+        forgetting.clear_traces(self.engine, as_bytes(forgotten))
+        return version
+
+    def forget_words(self, tokens: Tokens) -> int:
+        """Destroy what subjects have said, and keep restrictions and salts until `forget`; the store's new version.
+
+        Nobody may use their data meanwhile: there is no yes, and what restricts it stays. Raises as `forget` does.
+        """
+        forgotten = Asked(tokens).distinct
+        with change(self.engine) as (connection, version):
+            forgetting.forget(connection, version, forgotten, (words, states))
+        forgetting.clear_traces(self.engine, ())  # their tokens stay for now
+        return version
+
+    def suppress(self, stones: Tokens, at: datetime) -> int:
+        """Subjects were deleted `at` a moment, and stay so (`Suppression.of` them); the store's new version."""
+        with change(self.engine) as (connection, version):
+            self.suppression.add(connection, stones, at)
+            # Tombstones name nobody: whoever looks for changes has to ask about everybody.
+            connection.execute(update(clock).values(version=version, forgotten=version))
         return version
 
     # --- what others may hold of a subject

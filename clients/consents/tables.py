@@ -56,7 +56,8 @@ class Restriction(StrEnum):
     DISPUTE = "dispute"
 
 
-def _token() -> Column[bytes]:
+def token_column() -> Column[bytes]:
+    """16 bytes that name a subject, first in a table's key."""
     return Column("token", _Bytes(16), primary_key=True)
 
 
@@ -72,7 +73,7 @@ clock: Final = Table(
 subjects: Final = Table(
     "consent_subjects",
     metadata,
-    _token(),
+    token_column(),
     Column("salt", _Bytes(16), nullable=False),
     **_CLUSTERED,
 )
@@ -99,7 +100,7 @@ words: Final = Table(
     "consent_words",
     metadata,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
-    _token(),
+    token_column(),
     Column("need", Integer, primary_key=True, autoincrement=False),
     Column("granted", Boolean, nullable=False),
     Column("notice", Integer, nullable=False),
@@ -115,7 +116,7 @@ states: Final = Table(
     "consent_states",
     metadata,
     Column("need", Integer, primary_key=True, autoincrement=False),
-    _token(),
+    token_column(),
     Column("granted", Boolean, nullable=False),
     Column("notice", Integer, nullable=False),
     Column("stated", BigInteger, nullable=False),
@@ -127,7 +128,7 @@ states: Final = Table(
 restrictions: Final = Table(
     "consent_restrictions",
     metadata,
-    _token(),
+    token_column(),
     Column("code", String(64), primary_key=True),
     Column("law", String(200), nullable=False),
     Column("since", BigInteger, nullable=False),
