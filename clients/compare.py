@@ -17,7 +17,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
 from clients.compare_scorecard import compare_scorecard
-from clients.context import TRAIN_ROWS, StageContext
+from clients.context import StageContext
+from clients.finished import TRAIN_ROWS
 from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.plans import boosting_options

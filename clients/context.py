@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from clients.answered import AnsweredToday
 from clients.artefacts import Artefacts, Integers
 from clients.cores import ParallelDecryptor, PooledZeros
+from clients.finished import HANDLE, record_name, remove_rows
 from clients.gate.gate import Gate
 from clients.home import NodeHome
 from clients.results import remove_customers
@@ -28,10 +28,6 @@ from privacy.sealing import PublicIdentity
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 PAILLIER_RECORD: Final = "paillier"
-TRAIN_ROWS: Final = "train_rows"
-"""The record of which matched rows train."""
-PER_ROW: Final = {"points": np.int32, "scores": np.float64}
-"""Records with one number per matched row, and its type."""
 UNFINISHED: Final = "unfinished/"
 """Records under this prefix are what a rerun of a job may go on from."""
 
@@ -71,7 +67,8 @@ class StageContext:
         """Where this party's own people find the outcome."""
         if self.results.exists():  # another session's, whose name begins alike
             self.results = home.results / f"{job.name}-{session}"
-        self._prefix = f"job/{session}/"
+        self._session = session
+        self._prefix = record_name(session, "")
 
     @property
     def workers(self) -> Workers:
@@ -151,24 +148,14 @@ class StageContext:
     def _remove(self, places: Integers) -> None:
         """Rows leave what is kept: in memory, in the vault, in this party's own results."""
         gone = self.table.rows[self.kept.rows_at(places)]
-        staying = ~np.isin(self.kept.places, places)
+        leaving = np.isin(self.kept.places, places)
         self.kept.drop(places)
-        self.keep_handle()
-        for name, kind in PER_ROW.items():
-            numbers = self.home.vault.get(self._prefix + name)
-            if numbers is not None:
-                self.keep(name, np.frombuffer(numbers, kind)[staying].tobytes())
-        if self.home.vault.get(self._prefix + TRAIN_ROWS) is not None:
-            self.keep(TRAIN_ROWS, self.kept.train_rows.tobytes())
-        stored = self.home.vault.get(self._prefix + "segments")
-        if stored is not None and self.kept.segments is not None:
-            record = msgspec.msgpack.decode(stored) | {"assignments": self.kept.segments.tobytes()}
-            self.keep("segments", msgspec.msgpack.encode(record))
+        remove_rows(self.home.vault, self._session, leaving)
         remove_customers(self.results, gone)
 
     def keep_handle(self) -> None:
         """Store which rows are matched, for later jobs and rehearsals' comparisons."""
-        self.keep("handle", self.kept.handle(self.table.rows))
+        self.keep(HANDLE, self.kept.handle(self.table.rows))
 
     @cached_property
     def key(self) -> SecretKey:
@@ -214,10 +201,15 @@ class StageContext:
         view = self.table.view(self.admitted(fields))
         return View(view.fields, view.values[self.kept.rows])
 
+    @property
+    def file_places(self) -> Integers:
+        """The places in this party's file of all aligned rows."""
+        rows: Integers = self.table.rows[self.kept.rows]
+        return rows
+
     def file_rows(self, places: Integers) -> Integers:
         """The places in this party's file of some aligned rows: they stay the same when a job is run again."""
-        rows: Integers = self.table.rows[self.kept.rows][places]
-        return rows
+        return self.file_places[places]
 
     def aligned_label(self) -> Labels:
         """The label of the matched rows. Raises `ConfigInvalid` when none is registered."""

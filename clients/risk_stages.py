@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from clients.batches import asked_rows, spread
-from clients.context import TRAIN_ROWS, StageContext
+from clients.context import StageContext
+from clients.finished import TRAIN_ROWS
 from clients.lending.scored import contribution_reasons
 from clients.models import keep_model, model_for
 from clients.plans import boosting_options, risk_plan, split_rows
@@ -36,7 +37,7 @@ class RiskStage:
                 before = stopped.carry_on(np.isin(places, context.kept.places))
             elif job.scorecard is None:
                 # A scorecard has made the same split already, but for people who have left since.
-                context.kept.train_rows, _ = split_rows(risk_plan(job), context.kept.rows, label)
+                context.kept.train_rows, _ = split_rows(risk_plan(job), context.file_places, label)
             self.role = boosting.LabelHolder(
                 job.roles,
                 view,

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from clients.batches import asked_rows, spread
-from clients.context import TRAIN_ROWS, StageContext
+from clients.context import StageContext
+from clients.finished import TRAIN_ROWS
 from clients.models import keep_model, model_for
 from clients.plans import scorecard_options, scorecard_plan, selection_options, split_rows, woe_options
 from clients.releases import write_customers
@@ -36,7 +37,7 @@ class BinsStage:
         view = context.aligned(context.plan.risk_fields)
         if context.is_label_holder:
             label = context.aligned_label()
-            context.kept.train_rows, _ = split_rows(scorecard_plan(job), context.kept.rows, label)
+            context.kept.train_rows, _ = split_rows(scorecard_plan(job), context.file_places, label)
             self.role = woe_binning.LabelHolder(
                 job.roles,
                 view,
@@ -120,14 +121,15 @@ class ScorecardStage:
             train = kept.train_rows
             columns = {name: len(numbers) for name, numbers in kept.selection.partners.items()}
             most = max(1 + len(self._binning.fields), *columns.values())
-            options = with_fewer_batches(options, len(train), most)
+            places, seed = context.file_rows(train), scorecard_plan(job).seed
+            options = with_fewer_batches(options, places, most, seed)
             self.role = scorecard.LabelHolder(
                 job.roles,
                 codes,
                 self._binning.woe,
                 context.aligned_label(),
                 train,
-                deal_batches(kept.rows[train], options, scorecard_plan(job).seed),
+                deal_batches(places, options, seed),
                 options,
                 decryptor=context.decryptor.expect(options.steps),
                 public_key=context.key.public,

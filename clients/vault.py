@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import os
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +26,10 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    false,
     make_url,
     select,
+    update,
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -37,8 +40,11 @@ from privacy.reasons import Finding, Reason
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 """Random 96-bit nonces (NIST SP 800-38D, section 8.2.2): safe for far more than the writes of a node's life."""
+HEAD_BYTES: Final = NONCE_BYTES + 4
+"""Of a sealed value: no two begin alike."""
 BUSY_SECONDS: Final = 30.0
 """How long a write waits for another process's (SQLite's busy timeout)."""
+SEALED_TABLE: Final = "sealed"
 
 
 class _Base(DeclarativeBase):
@@ -46,7 +52,7 @@ class _Base(DeclarativeBase):
 
 
 class _Sealed(_Base):
-    __tablename__ = "sealed"
+    __tablename__ = SEALED_TABLE
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
     written: Mapped[datetime.datetime] = mapped_column(DateTime(timezone=True))
@@ -182,10 +188,42 @@ class Vault:
             return None
         if limit is not None and _in_utc(limit.expires) <= _now():
             raise Denied.of([Finding(Reason.RETENTION_EXPIRED, name.rpartition("/")[2])])
+        return self._open(record)
+
+    def _open(self, record: _Sealed) -> bytes:
+        nonce, sealed = record.data[:NONCE_BYTES], record.data[NONCE_BYTES:]
         try:
-            return self._cipher.decrypt(record.data[:NONCE_BYTES], record.data[NONCE_BYTES:], name.encode())
+            return self._cipher.decrypt(nonce, sealed, record.name.encode())
         except (InvalidTag, ValueError):  # a stump of a record has no whole nonce
-            raise SealBroken("vault_broken", name=name) from None
+            raise SealBroken("vault_broken", name=record.name) from None
+
+    def edit(
+        self, names: Sequence[str], change: Callable[[Mapping[str, bytes]], Mapping[str, bytes | None]]
+    ) -> list[bytes]:
+        """Change records in one transaction between which no other writer comes.
+
+        change: from what is stored under these names to what is to be there; None removes a record, one that is left
+        out stays as it is. Records whose time is over are changed too, and nobody's time grows longer. Returns the
+        beginnings of the sealed values that are no longer there: by them what the database's files still hold of these
+        can be found (`clients.consents.forgetting.clear_traces`). Raises `SealBroken`, and then nothing has changed.
+        """
+        old: list[bytes] = []
+        with Session(self._engine) as session, session.begin():
+            # The first statement is a write: on SQLite that keeps other writers out until the end.
+            session.execute(update(_Sealed).where(false()).values(written=_Sealed.written))
+            found = session.scalars(select(_Sealed).where(_Sealed.name.in_(names)).with_for_update())
+            records = {record.name: record for record in found}
+            plain = {name: self._open(record) for name, record in records.items()}
+            for name, data in change(plain).items():
+                if data == plain[name]:
+                    continue
+                old.append(records[name].data[:HEAD_BYTES])
+                if data is None:
+                    session.delete(records[name])
+                    session.execute(delete(_Retention).where(_Retention.name == name))
+                else:
+                    records[name].data = self._sealed(name, data).data
+        return old
 
     def names(self, prefix: str = "") -> list[str]:
         """All names that begin with `prefix`, sorted."""

@@ -1,15 +1,17 @@
 """How subjects leave the store: rows destroyed, and no trace of them left in the file or its log (PIPL article 47).
 
 SQLite overwrites what is deleted (`PRAGMA secure_delete`), and its write-ahead log is emptied. That is not enough:
-where rows were moved between pages, a stale copy may stay behind. So the file is searched for the tokens, and written
-anew where one is found. PostgreSQL is asked to vacuum; its pages, its log and every backup are the operator's to
-rotate: there, what makes entries elsewhere unlinkable is that the salt can no longer be asked for.
+where rows were moved between pages, a stale copy may stay behind. So the file is searched for the tokens (for sealed
+values: for their beginnings, which are theirs alone), and written anew where one is found. PostgreSQL is asked to
+vacuum; its pages, its log and every backup are the operator's to rotate: there, what makes entries elsewhere unlinkable
+is that the salt can no longer be asked for.
 Cost. A file of 400 MB (a million subjects, two million words) is searched for a token in 0.1 s and written anew in 6 s.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from clients.consents.rows import TOKENS_PER_QUERY, as_bytes
 from clients.consents.tables import clock, restrictions, states, subjects, words
+from clients.vault import SEALED_TABLE
 from privacy.errors import DeadlinePassed
 from privacy.joining import Tokens
 
@@ -33,28 +36,30 @@ def of_each(connection: Connection, statement: Delete | Update, table: Table, to
         connection.execute(statement.where(table.c.token.in_(data[start : start + TOKENS_PER_QUERY])))
 
 
-def forget(connection: Connection, version: int, tokens: Tokens) -> None:
+def forget(connection: Connection, version: int, tokens: Tokens, tables: Sequence[Table] = _HELD) -> None:
     """Remove all rows of these subjects, and remember at which version somebody was forgotten."""
-    for table in _HELD:
+    for table in tables:
         of_each(connection, delete(table), table, tokens)
     connection.execute(update(clock).values(version=version, forgotten=version))
 
 
-def clear_traces(engine: Engine, tokens: Tokens) -> None:
-    """Leave nothing of removed rows in the database's files.
+def clear_traces(engine: Engine, needles: Sequence[bytes], *, is_cut_off: bool = False) -> None:
+    """Leave nothing of removed rows, or of sealed values that were replaced, in the database's files.
+
+    needles: what is in every such row; is_cut_off: an earlier attempt came to no end, whose needles nobody knows.
 
     Raises `DeadlinePassed` when another program kept the log in use for `BUSY_SECONDS`, or the disk is full.
     """
     alone = engine.execution_options(isolation_level="AUTOCOMMIT")
     if engine.dialect.name != "sqlite":
         with alone.connect() as connection:
-            for table in _HELD:
-                connection.exec_driver_sql(f"VACUUM {table.name}")
+            for name in (*(table.name for table in _HELD), SEALED_TABLE):
+                connection.exec_driver_sql(f"VACUUM {name}")
         return
     try:
         with alone.connect() as connection:
             _empty_log(connection)
-            if _is_traced(Path(str(engine.url.database)), tokens):
+            if is_cut_off or _is_traced(Path(str(engine.url.database)), needles):
                 connection.exec_driver_sql("VACUUM")
                 _empty_log(connection)
     except OperationalError:
@@ -67,11 +72,11 @@ def _empty_log(connection: Connection) -> None:
         raise DeadlinePassed("consent_store_busy")
 
 
-def _is_traced(file: Path, tokens: Tokens) -> bool:
-    """Whether the file holds one of the tokens; taken for granted where searching takes longer than writing anew."""
-    if not len(tokens):
+def _is_traced(file: Path, needles: Sequence[bytes]) -> bool:
+    """Whether the file holds one of them; taken for granted where searching takes longer than writing anew."""
+    if not needles:
         return False
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if len(content) * len(tokens) > _MOST_SEARCHED_BYTES:
+        if len(content) * len(needles) > _MOST_SEARCHED_BYTES:
             return True
-        return any(content.find(token) >= 0 for token in as_bytes(tokens))
+        return any(content.find(needle) >= 0 for needle in needles)
