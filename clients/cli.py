@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients import evidence
+from clients.audiences.cli import audience_app
 from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
@@ -36,6 +37,7 @@ app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
 app.add_typer(validation_app, name="validation")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(audience_app, name="audience")
 app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]

@@ -13,6 +13,8 @@ from privacy.audit import EventType
 
 RESULTS: Final = "results/"
 """Vault records under this name say until when a folder of results may stay."""
+AUDIENCES: Final = "audiences/"
+"""The same for lists for marketing (`clients.audiences`)."""
 _DERIVED: Final = "job/"
 
 
@@ -21,8 +23,8 @@ def sweep(home: NodeHome) -> int:
     names = home.vault.expired()
     removed = Counter[str]()
     for name in names:
-        if name.startswith(RESULTS):
-            folder = home.results / name.removeprefix(RESULTS)
+        if name.startswith((RESULTS, AUDIENCES)):
+            folder = home.folder / name
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():
                 continue  # its record stays, so that the next sweep tries again

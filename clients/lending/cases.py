@@ -85,11 +85,11 @@ def decide_about(home: NodeHome, results: Path, policy_file: Path, attributes: P
     plan = read_plan(policy_file, catalog_of(policy))
     _check_purpose(plan, policy)
     home.vault.get(RESULTS + results.resolve().name)  # refused when their time is over
-    customers = _read(results / CUSTOMERS, _ID)
+    customers = read_table(results / CUSTOMERS, _ID)
     identifiers = customers[_ID].tolist()
     excluded, refused = _words(home, plan, policy, identifiers)
     customers = customers[~excluded].reset_index(drop=True)
-    own = None if attributes is None else _own_columns(home, attributes)
+    own = None if attributes is None else own_columns(home, attributes)
     kinds = {item.name: item.kind for item in home.settings.table.fields}
     applicants = _applicants(plan, customers, refused[~excluded], own, kinds)
     decisions = decide(plan, applicants, today())
@@ -134,9 +134,9 @@ def _words(
     return excluded, refused_automation(home, known)
 
 
-def _own_columns(home: NodeHome, file: Path) -> pd.DataFrame:
+def own_columns(home: NodeHome, file: Path) -> pd.DataFrame:
     """The lender's file, its identifiers spelled as in results; rows whose identifier is none are left out."""
-    found, spec = _read(file, _ID), home.settings.table
+    found, spec = read_table(file, _ID), home.settings.table
     spelled = normalize(spec.id_kind, Cells.of(found[_ID].tolist()), spec.extra_prefixes, spec.id_format)
     found[_ID] = np.strings.decode(spelled.identifiers, "utf-8")
     found = found[spelled.valid]
@@ -160,14 +160,14 @@ def _applicants(
     unreadable = np.isnan(scores) & (customers[column] != "").to_numpy()
     if unreadable.any():
         raise ConfigInvalid("lending_scores", count=int(unreadable.sum()))
-    fields = _fields(plan, customers, own)
+    fields = fields_of(plan, customers, own)
     reasons: list[tuple[RiskReason, ...]] = []
     if _REASONS in customers:
         reasons = [parse_reasons(cell) for cell in customers[_REASONS].tolist()]
     return Applicants(scores, refused, fields, reasons, kinds or {})
 
 
-def _fields(plan: DecisionPolicy, customers: pd.DataFrame, extra: pd.DataFrame | None) -> dict[str, Column]:
+def fields_of(plan: DecisionPolicy, customers: pd.DataFrame, extra: pd.DataFrame | None) -> dict[str, Column]:
     """What rules ask about, by customer; only these columns of the lender's file are kept. Missing: NaN, or ""."""
     own = customers
     if extra is not None:
@@ -193,7 +193,7 @@ def _fields(plan: DecisionPolicy, customers: pd.DataFrame, extra: pd.DataFrame |
 
 def read_decided(results: Path) -> tuple[list[Lane], list[str]]:
     """The (n,) lanes and (n,) grades of what was decided in a folder of results. Raises `ConfigInvalid`."""
-    found = _read(results / DECISIONS, "lane")
+    found = read_table(results / DECISIONS, "lane")
     try:
         lanes = [Lane(lane) for lane in found["lane"].tolist()]
     except ValueError:
@@ -201,7 +201,7 @@ def read_decided(results: Path) -> tuple[list[Lane], list[str]]:
     return lanes, found["grade"].tolist() if "grade" in found else [""] * len(lanes)
 
 
-def _read(file: Path, needed: str) -> pd.DataFrame:
+def read_table(file: Path, needed: str) -> pd.DataFrame:
     """A file as text, so that an identifier keeps its zeros."""
     try:
         found = pd.read_csv(file, dtype=str, keep_default_na=False)

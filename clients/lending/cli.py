@@ -107,3 +107,28 @@ def simulate(
         rows.add_row(name, f"{found.get('share', 1.0):.0%}", *days)
     out.print(rows)
     out.print(text("lending.flow_assumed"), soft_wrap=True)
+
+
+@lending_app.command("parity", help=text("lending.help_parity"))
+def parity(
+    results: Annotated[Path, typer.Option("--results", help=text("lending.option_decided"))],
+    policy: Annotated[Path, typer.Option("--policy", help=text("lending.option_policy"))],
+    home: Annotated[Path | None, typer.Option("--home", help=text("lending.option_home"))] = None,
+    attributes: Annotated[Path | None, typer.Option(help=text("lending.option_attributes"))] = None,
+    prices: Annotated[Path | None, typer.Option(help=text("lending.option_prices"))] = None,
+    persona: Annotated[str, typer.Option(help=text("lending.option_persona"))] = "segment",
+    as_json: JsonOption = False,
+) -> None:
+    from clients.home import NodeHome
+    from clients.lending.cases import home_of
+    from clients.lending.parity import check_parity
+
+    node = NodeHome.open(home_of(results) if home is None else home)
+    found = check_parity(node, results, policy, attributes, prices, persona)
+    if as_json:
+        print_json(found)
+        return
+    numbers = {"people": f"{found.people:,}", "count": f"{found.groups:,}"}
+    out.print(
+        text("lending.parity_holds" if found.groups else "lending.parity_nothing", **numbers), soft_wrap=True
+    )

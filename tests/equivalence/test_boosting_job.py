@@ -13,7 +13,7 @@ from lending_scene import CHANCES, TODAY, plan
 from clients.answered import AnsweredToday
 from clients.context import StageContext
 from clients.gate.gate import Gate
-from clients.lending.cases import _applicants, _read
+from clients.lending.cases import _applicants, read_table
 from clients.lending.decide import decide
 from clients.lending.plan import Lane, Scale
 from clients.lending.reasons import Direction, information_from, parse_reasons
@@ -107,7 +107,7 @@ def test_a_later_job_gives_the_same_scores_and_reasons_and_releases_nothing(
 def test_decisions_are_made_from_boosted_scores_and_tell_their_reasons(federation, trained):
     file = federation.nodes["bank"].results / f"trees-{SESSION[:8]}" / CUSTOMERS
     policy = plan(scale=Scale.PD, grades=CHANCES)
-    table = _read(file, "identifier")
+    table = read_table(file, "identifier")
     applicants = _applicants(policy, table, np.zeros(len(table), dtype=np.bool_), None)
     assert applicants.scores.tolist() == pd.read_csv(file)["score"].tolist()
     found = decide(policy, applicants, TODAY).table("en")

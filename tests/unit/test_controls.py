@@ -178,7 +178,7 @@ def test_false_claims_are_found(monkeypatch):
         "never refused with: PURPOSE_UNREGISTERED": {"reasons": ("PURPOSE_UNREGISTERED",)},
         "no gap": {"status": Status.PARTLY},
         "no such event: guess.made": {"events": ("guess.made",)},
-        "never logged: TAG_DELETED": {"events": ("tag.deleted",)},
+        "never logged: ACCESS_BREAKGLASS": {"events": ("access.breakglass",)},
     }
     all_mentions = mentions
     monkeypatch.setitem(globals(), "mentions", lambda kind: all_mentions(kind) - {"PURPOSE_UNREGISTERED"})
