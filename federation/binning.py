@@ -29,11 +29,13 @@ from privacy.errors import ConfigInvalid
 MAXIMUM_BINS: Final = 254
 """Value bins per feature: with the missing bin, codes fit in a uint8 and 255 stays free."""
 
+_BYTE_CODES: Final = 256
+
 MISSING: Final = 0
 """The code of a missing value."""
 
-Codes = np.ndarray[Any, np.dtype[np.uint8]]
-"""(n_rows, n_features) codes."""
+Codes = np.ndarray[Any, np.dtype[np.unsignedinteger[Any]]]
+"""(n_rows, n_features) codes: uint8, in a model that was merged of several (`shards_merge`) perhaps uint16."""
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -63,7 +65,8 @@ class Binning(msgspec.Struct, frozen=True):
         """Codes of a float64 table of shape (n_rows, n_features). Raises `ConfigInvalid` on another width."""
         if values.ndim != 2 or values.shape[1] != len(self.edges):
             raise ConfigInvalid("binning_width", expected=len(self.edges), found=values.shape[-1])
-        codes = np.empty(values.shape, dtype=np.uint8)
+        wide = max(self.n_codes, default=0) > _BYTE_CODES
+        codes: Codes = np.empty(values.shape, dtype=np.uint16 if wide else np.uint8)
         for column, edges in enumerate(self.edges):
             found = np.searchsorted(np.asarray(edges), values[:, column], side="left") + 1
             if column in self.levels:
@@ -138,18 +141,19 @@ def _codes_of_levels(
 class Split(msgspec.Struct, frozen=True):
     """A threshold on one feature: left are the codes 1..`cut`, and the missing ones if `missing_left`.
 
-    is_level: left is the code `cut` alone.
+    is_level: left is the code `cut` alone, in a merged model with the codes `also`.
     """
 
     feature: int
     cut: int
     missing_left: bool
     is_level: bool = False
+    also: tuple[int, ...] = ()
 
     def goes_left(self, codes: Codes) -> Bools:
         """Which rows of `codes` (n_rows, n_features) go left: (n_rows,) bool."""
         column = codes[:, self.feature]
-        present = column == self.cut if self.is_level else column <= self.cut
+        present = np.isin(column, (self.cut, *self.also)) if self.is_level else column <= self.cut
         return np.where(column == MISSING, self.missing_left, present)
 
 

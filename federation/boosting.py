@@ -185,6 +185,11 @@ class LabelHolder:
         self._awaiting: type[Message] | None = None
         self._silent: set[str] = set()
 
+    @property
+    def model_id(self) -> bytes:
+        """The number of the model that grows."""
+        return self._model_id
+
     def start(self) -> list[Outgoing]:
         self._keep()
         begin = Begin(

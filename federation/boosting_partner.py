@@ -336,7 +336,8 @@ class FeatureHolder:
         )
 
     def _finish(self, message: Finish) -> None:
-        """Keep the thresholds of the trees that are kept."""
+        """Keep the thresholds of the trees that are kept. The encrypted sums are not needed any more."""
+        self._waiting = []
         self.progress.done = self.progress.total
         trees = message.trees or self._options.trees
         splits = {number: split for number, (tree, split) in self._kept.splits.items() if tree < trees}

@@ -24,6 +24,7 @@ from federation import (
     scorecard,
     scoring,
     session,
+    shards_messages,
     woe_binning,
 )
 from federation.enterprise import exchange_messages as enterprise
@@ -38,6 +39,7 @@ TABLE: Final[tuple[type[Message], ...]] = (
     *kmeans.MESSAGES,
     *insight.MESSAGES,
     *boosting.MESSAGES,
+    *shards_messages.MESSAGES,
     *scoring.MESSAGES,
     *scorecard.MESSAGES,
     *points.MESSAGES,
