@@ -33,14 +33,15 @@ def compare_scorecard(parties: list[Part], train: Integers, points: np.ndarray[A
     job, label = holder.job, holder.aligned_label()
     test = np.setdiff1d(np.arange(len(label)), train)
     widths = [len(part.binning.fields) + (place == 0) for place, (_, part) in enumerate(parties)]
-    options = with_fewer_batches(scorecard_options(job), len(train), max(widths))
+    places, seed = holder.file_rows(train), scorecard_plan(job).seed
+    options = with_fewer_batches(scorecard_options(job), places, max(widths), seed)
     codes = [part.binning.transform(context.aligned(part.binning.fields).values) for context, part in parties]
     blocks = [
         Block(context.plan.name, of_party[train], part.binning.woe, options, has_intercept=place == 0)
         for place, ((context, part), of_party) in enumerate(zip(parties, codes, strict=True))
     ]
     blocks[0].set_intercept(prevalence_log_odds(label[train]))
-    batch = deal_batches(holder.kept.rows[train], options, scorecard_plan(job).seed)
+    batch = deal_batches(places, options, seed)
     twin = fit_scorecard(blocks, label[train].astype(np.int64), batch, options)
     woe = [part.binning.woe_of(of_party) for (_, part), of_party in zip(parties, codes, strict=True)]
     together = np.hstack(woe)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from clients.artefacts import Integers
 from federation.clusters import KMeansOptions
 from federation.jobs import Job, RiskPlan, ScorecardPlan
 from federation.scorecard_fit import ScorecardOptions
+from federation.stable_draws import held_out, uniforms
 from federation.trees import BoostingOptions
 from federation.woe_options import WoeOptions
 from federation.woe_selection import SelectionOptions
@@ -18,6 +18,9 @@ from privacy.errors import ConfigInvalid
 
 SMALLEST_BATCH: Final = 20
 """Fewest rows of a scorecard's batch, in multiples of k_min."""
+
+_SPLIT_STREAM: Final = 1
+"""The split has draws of its own beside those of the batches."""
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -111,13 +114,11 @@ def scorecard_options(job: Job) -> ScorecardOptions:
     )
 
 
-def split_rows(plan: RiskPlan | ScorecardPlan, rows: Integers, label: Labels) -> tuple[Integers, Integers]:
-    """(training, held-out) rows as increasing aligned positions, stratified by label.
+def split_rows(plan: RiskPlan | ScorecardPlan, places: Integers, label: Labels) -> tuple[Integers, Integers]:
+    """(training, held-out) rows as increasing aligned positions; about the plan's share of either label is held out.
 
-    The split follows the label holder's own row order, so that it does not change with the matching key.
+    places: the rows' places in the label holder's file. A row's side depends on its own place and the seed alone: it
+    changes neither with the matching key nor when other rows leave (`federation.stable_draws`).
     """
-    by_own_row = np.argsort(rows, kind="stable")
-    train, test = train_test_split(
-        by_own_row, test_size=plan.test_share, random_state=plan.seed, stratify=label[by_own_row]
-    )
-    return np.sort(train), np.sort(test)
+    is_held = held_out(label, uniforms(plan.seed, places, _SPLIT_STREAM), plan.test_share)
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)

@@ -5,7 +5,7 @@ same integers, hence the same weights. Both use the same `Block`.
 
 The model. log-odds of the event (label 1) = intercept + sum_j w_j x_j, x_j the WOE of the row's bin. L2 penalty
 (l2/2) |w|^2 on the sum of the losses, none on the intercept: scikit-learn's `LogisticRegression(C=1/l2)`.
-The steps. Rows are dealt into `batches` parts once; a pass takes one step per part,
+The steps. Rows are dealt into `batches` parts once, each by its own draw; a pass takes one step per part,
     w <- w - H^-1 (batches * g + l2 w),      H = X'X/4 + l2 I over the party's own block,
 the fixed bound of the Hessian of Boehning and Lindsay, "Monotonicity of quadratic-approximation algorithms", Ann. Inst.
 Statist. Math. 40 (1988) 641-663, block by block, so that no party needs another's columns. The model is the average of
@@ -31,6 +31,7 @@ from federation.scorecard_polynomial import (
     LogisticPolynomial,
     in_units,
 )
+from federation.stable_draws import uniforms
 from privacy.errors import ConfigInvalid
 
 WOE_BITS: Final = 10
@@ -196,15 +197,14 @@ def integer_woe(woe: WoeTable) -> tuple[Integers, ...]:
     return tuple(np.rint(np.ldexp(table, WOE_BITS)).astype(np.int64) for table in tables)
 
 
-def deal_batches(order: Integers, options: ScorecardOptions, seed: int) -> Integers:
-    """The batch of every training row: (n,) in 0..batches-1, of sizes that differ by at most one.
+def deal_batches(places: Integers, options: ScorecardOptions, seed: int) -> Integers:
+    """The batch of every training row: (n,) in 0..batches-1.
 
-    order: (n,) distinct numbers, such as the rows' places in the party's own table: the parts depend on these alone,
-    not on the order in which the rows come.
+    places: (n,) the rows' places in the label holder's file. A row's batch depends on its own place and on the number
+    of batches alone (`federation.stable_draws`), so sizes are equal only on average. The steps allow for that: over a
+    pass the batches' gradients add up to the whole one, whatever their sizes.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(order))
-    batch = np.empty(len(order), dtype=np.int64)
-    batch[np.argsort(order, kind="stable")[shuffled]] = np.arange(len(order)) % options.batches
+    batch: Integers = (uniforms(seed, places) * options.batches).astype(np.int64)
     return batch
 
 
@@ -213,10 +213,20 @@ def max_columns(batch_rows: int, options: ScorecardOptions) -> int:
     return batch_rows // options.rows_per_column
 
 
-def with_fewer_batches(options: ScorecardOptions, n_rows: int, columns: int) -> ScorecardOptions:
-    """The options with as many batches, up to theirs, as `n_rows` training rows allow for `columns` of one party."""
-    most = n_rows // options.rows_needed(columns)
-    return options.with_batches(max(1, min(options.batches, most)))
+def with_fewer_batches(
+    options: ScorecardOptions, places: Integers, columns: int, seed: int
+) -> ScorecardOptions:
+    """The options with as many batches, up to theirs, as the training rows allow for `columns` of one party.
+
+    places, seed: as `deal_batches` takes them: the smallest batch decides. With a single one it is the roles that
+    refuse too few rows.
+    """
+    needed = options.rows_needed(columns)
+    for batches in range(min(options.batches, len(places) // needed), 1, -1):
+        fewer = options.with_batches(batches)
+        if np.bincount(deal_batches(places, fewer, seed), minlength=batches).min() >= needed:
+            return fewer
+    return options.with_batches(1)
 
 
 def batch_rows(batch: Integers, n_rows: int, columns: int, options: ScorecardOptions) -> list[Integers]:

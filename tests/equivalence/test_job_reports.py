@@ -32,7 +32,7 @@ def finished(tmp_path_factory):
     )
     job = Job(
         name="both", purpose="credit_risk", profile="TESTING_ONLY", parties=sample_plans(PARTIES),
-        scorecard=ScorecardPlan(pre_bins=8, degree=3, passes=2, batches=2),
+        scorecard=ScorecardPlan(pre_bins=8, degree=3, passes=2, batches=2, min_iv=0.03),
         risk=RiskPlan(trees=3, depth=3, bins=16),
         deadlines=Deadlines(join=30, silence=30, step=120),
     )  # fmt: skip
