@@ -165,6 +165,13 @@ def read(data: bytes, fingerprints: Mapping[str, str] | None = None, name: str =
     return bundle
 
 
+def read_receipt(
+    data: bytes, fingerprints: Mapping[str, str] | None = None, name: str = "receipt"
+) -> standalone.Receipt:
+    """A data subject's receipt with what does not hold in it; as `read`."""
+    return standalone.Receipt(data, fingerprints, _holds, name)
+
+
 def verify(data: bytes, fingerprints: Mapping[str, str] | None = None) -> list[Finding]:
     """What does not hold in a bundle; nothing when all of it does. Needs nothing but the bundle.
 

@@ -1,7 +1,8 @@
 """Verify an audit bundle without a network, a server or any other package: `python -I verify.py [BUNDLE ...]`.
 
 A bundle is a zip file, or the folder it was unpacked to; without one it is the folder this file lies in. Several
-bundles are compared as well: whether one log was shown to different parties differently. `--fingerprint NAME=HEX` pins
+bundles are compared as well: whether one log was shown to different parties differently. A `.json` file is the receipt
+of a data subject's request (`privacy.receipts`), which holds its own proofs. `--fingerprint NAME=HEX` pins
 a party's key to what you were told by another way; without that, a bundle only agrees with the keys it brings itself.
 Take this file from somewhere else than the bundle when you do not trust who gave you the bundle.
 Exit status: 0 when everything holds, 1 when something does not, 2 for a wrong command line.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -30,6 +32,22 @@ FORMAT: Final = "silhouette audit bundle 1"
 MANIFEST_DOMAIN: Final = "silhouette audit bundle v1"
 CHECKPOINT_DOMAIN: Final = "silhouette checkpoint v1"
 COSIGNATURE_DOMAIN: Final = "silhouette cosignature v1"
+RECEIPT_FORMAT: Final = "silhouette receipt 1"
+RECEIPT_DOMAIN: Final = "silhouette receipt v1"
+ANSWER_DOMAIN: Final = "rights answer"
+SECTIONS: Final = (
+    "absences",
+    "answers",
+    "case",
+    "checkpoint",
+    "complaint",
+    "events",
+    "keys",
+    "models",
+    "opening",
+    "outcomes",
+)
+"""Of a receipt; each has a digest under its signature, so that a change is named."""
 UNLISTED: Final = ("manifest.json", "manifest.sig")
 ALL_PROVED: Final = 1000
 """Up to so many events, each has an inclusion proof of its own."""
@@ -114,6 +132,31 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{log}: two bundles name different keys for this party.",
         "{log}：两个包为该方列出了不同的密钥。",
     ),
+    "receipt_unreadable": ("{log}: this is not a receipt ({about}).", "{log}：不是回执（{about}）。"),
+    "receipt_unsigned": (
+        "{log}: the receipt was changed or is not signed by this party.",
+        "{log}：回执被改动，或并非由该方签名。",
+    ),
+    "receipt_changed": (
+        "{log}: part {about} of the receipt was changed.",
+        "{log}：回执的 {about} 部分被改动。",
+    ),
+    "receipt_event": (
+        "{log}: event {seq} is not shown to be in the signed log.",
+        "{log}：未能证明事件 {seq} 在已签名的日志中。",
+    ),
+    "receipt_opening": (
+        "{log}: event {seq} is not about this case or this person.",
+        "{log}：事件 {seq} 与本请求或本人无关。",
+    ),
+    "receipt_answer": (
+        "{log}: the answer of {about} was changed or is not signed by that party.",
+        "{log}：{about} 的答复被改动，或并非由其签名。",
+    ),
+    "receipt_absence": (
+        "{log}: the proof that the person is not in the last data of session {about} does not hold.",
+        "{log}：关于会话 {about} 最近一次数据中已无本人的证明不成立。",
+    ),
 }
 """What each finding says, in English and Chinese. seq: an event's number."""
 
@@ -126,6 +169,12 @@ SUMMARY: Final = (
 UNPINNED: Final = (
     "{log}: compare the fingerprint with that party; none was given with --fingerprint.",
     "{log}：未用 --fingerprint 给出指纹，请与该方核对。",
+)
+RECEIPT_SUMMARY: Final = (
+    "{log} ({fingerprint}): receipt of case {case}, {events} events proved, {answers} answers of others, checkpoint of "
+    "{size} events at {time} cosigned by {witnesses}.",
+    "{log}（{fingerprint}）：请求 {case} 的回执，已证明 {events} 个事件，他方答复 {answers} 份，"
+    "{time} 的检查点含 {size} 个事件，联署方：{witnesses}。",
 )
 GOOD: Final = ("Everything holds.", "全部成立。")
 
@@ -257,12 +306,17 @@ def roots_of(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
 
 def inclusion_holds(leaf: bytes, position: int, size: int, root: bytes, path: Sequence[bytes]) -> bool:
     """RFC 9162, section 2.1.3.2."""
+    return root_of_inclusion(leaf, position, size, path) == root
+
+
+def root_of_inclusion(leaf: bytes, position: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that a proof leads to, None for a proof of another tree."""
     if not 0 <= position < size:
-        return False
+        return None
     place, last, found = position, size - 1, leaf
     for part in path:
         if last == 0:
-            return False
+            return None
         if place & 1 or place == last:
             found = node_hash(part, found)
             while not place & 1 and place:
@@ -270,7 +324,7 @@ def inclusion_holds(leaf: bytes, position: int, size: int, root: bytes, path: Se
         else:
             found = node_hash(found, part)
         place, last = place >> 1, last >> 1
-    return last == 0 and found == root
+    return None if last else found
 
 
 def consistency_holds(old: int, new: int, roots: Mapping[int, bytes], path: Sequence[bytes]) -> bool:
@@ -369,38 +423,16 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 # --- a bundle
 
 
-class Bundle:
-    """A bundle and what was found in it. Findings are in `findings`; none means that everything holds.
+class _Checked:
+    """Keys by party, what they have signed, and what was found not to hold."""
 
-    files: by name. pins: fingerprints known from elsewhere, by party. holds: checks one signature. name: what to call
-    the bundle while its origin is not known.
-    """
-
-    def __init__(
-        self,
-        files: Mapping[str, bytes],
-        pins: Mapping[str, str] | None = None,
-        holds: Verifier = ed25519_holds,
-        name: str = "bundle",
-    ) -> None:
-        self.origin, self.created = name, ""
+    def __init__(self, pins: Mapping[str, str] | None, holds: Verifier, name: str) -> None:
+        self.origin = name
         self.findings: list[Finding] = []
         self._noted: set[Finding] = set()
         self.keys: dict[str, bytes] = {}
-        self.checkpoints: list[Claim] = []
-        self.witnessed: list[Claim] = []
         self.cosignatures: Counter[str] = Counter()
-        self.leaves: list[bytes] = []
-        self.lines = lines_of(files.get("events.jsonl", b""))
-        self._files, self._pins, self._holds = files, dict(pins or {}), holds
-        count = self._check_manifest()
-        if count is None:
-            return
-        self._read_checkpoints()
-        self._check_events(count)
-        self._check_roots()
-        self._check_proofs(count)
-        self._check_witnessed()
+        self._pins, self._holds = dict(pins or {}), holds
 
     def add(self, code: str, seq: int | None = None, about: object = "", log: str = "") -> None:
         """Note a finding, once."""
@@ -416,6 +448,66 @@ class Bundle:
         """Whether the key of this party made a signature."""
         key = self.keys.get(name)
         return key is not None and self._holds(key[:32], signature, statement_bytes(domain, text))
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the owner's fingerprint was given from elsewhere."""
+        return self.origin in self._pins
+
+    def _check_pins(self) -> None:
+        for name, pin in self._pins.items():
+            if not self.fingerprint(name).startswith(pin) or name not in self.keys:
+                self.add("key_not_pinned", log=name)
+
+    def _claim(self, value: Any) -> tuple[Claim, bytes]:
+        """A checkpoint and its signed text, if it is signed by whom it names."""
+        origin, size, root, time, key, signature = fields(
+            value, origin=str, size=int, root=str, time=str, key=str, signature=str
+        )
+        text = f"{origin}\n{size}\n{root}\ntime {time}\nkey {key}\n".encode()
+        good = self.signed_by(origin, from_base64(signature, 64), CHECKPOINT_DOMAIN, text)
+        if not good or key != self.fingerprint(origin)[:16]:
+            raise ValueError("signature")
+        return Claim(origin, size, from_base64(root, 32), time), text
+
+    def _cosigned(self, value: Any, text: bytes) -> str:
+        """The witness's name, if the cosignature is its."""
+        witness, time, signature = fields(value, witness=str, time=str, signature=str)
+        statement = f"witness {witness}\ntime {time}\n".encode() + text
+        if not self.signed_by(witness, from_base64(signature, 64), COSIGNATURE_DOMAIN, statement):
+            raise ValueError("signature")
+        return str(witness)
+
+
+class Bundle(_Checked):
+    """A bundle and what was found in it. Findings are in `findings`; none means that everything holds.
+
+    files: by name. pins: fingerprints known from elsewhere, by party. holds: checks one signature. name: what to call
+    the bundle while its origin is not known.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        pins: Mapping[str, str] | None = None,
+        holds: Verifier = ed25519_holds,
+        name: str = "bundle",
+    ) -> None:
+        super().__init__(pins, holds, name)
+        self.created = ""
+        self.checkpoints: list[Claim] = []
+        self.witnessed: list[Claim] = []
+        self.leaves: list[bytes] = []
+        self.lines = lines_of(files.get("events.jsonl", b""))
+        self._files = files
+        count = self._check_manifest()
+        if count is None:
+            return
+        self._read_checkpoints()
+        self._check_events(count)
+        self._check_roots()
+        self._check_proofs(count)
+        self._check_witnessed()
 
     def _check_manifest(self) -> int | None:
         """How many events there should be; None when this is no bundle."""
@@ -442,9 +534,7 @@ class Bundle:
             good = False
         if not good or key != self.fingerprint(origin)[:16]:
             self.add("manifest_changed")
-        for name, pin in self._pins.items():
-            if not self.fingerprint(name).startswith(pin) or name not in self.keys:
-                self.add("key_not_pinned", log=name)
+        self._check_pins()
         for name in sorted(listed.keys() | self._files.keys()):
             if name not in self._files:
                 self.add("file_missing", about=name)
@@ -455,25 +545,6 @@ class Bundle:
         return int(events)
 
     # --- checkpoints
-
-    def _claim(self, value: Any) -> tuple[Claim, bytes]:
-        """A checkpoint and its signed text, if it is signed by whom it names."""
-        origin, size, root, time, key, signature = fields(
-            value, origin=str, size=int, root=str, time=str, key=str, signature=str
-        )
-        text = f"{origin}\n{size}\n{root}\ntime {time}\nkey {key}\n".encode()
-        good = self.signed_by(origin, from_base64(signature, 64), CHECKPOINT_DOMAIN, text)
-        if not good or key != self.fingerprint(origin)[:16]:
-            raise ValueError("signature")
-        return Claim(origin, size, from_base64(root, 32), time), text
-
-    def _cosigned(self, value: Any, text: bytes) -> str:
-        """The witness's name, if the cosignature is its."""
-        witness, time, signature = fields(value, witness=str, time=str, signature=str)
-        statement = f"witness {witness}\ntime {time}\n".encode() + text
-        if not self.signed_by(witness, from_base64(signature, 64), COSIGNATURE_DOMAIN, statement):
-            raise ValueError("signature")
-        return str(witness)
 
     def _read_checkpoints(self) -> None:
         for number, line in enumerate(lines_of(self._files.get("checkpoints.jsonl", b"")), 1):
@@ -666,11 +737,6 @@ class Bundle:
             "created": self.created,
         }
 
-    @property
-    def pinned(self) -> bool:
-        """Whether the owner's fingerprint was given from elsewhere."""
-        return self.origin in self._pins
-
 
 def _witness_event(line: bytes) -> tuple[str, str, int, str] | None:
     """What an event says about another's checkpoint."""
@@ -705,11 +771,197 @@ def compare(one: Bundle, other: Bundle) -> list[Finding]:
     return list(found)
 
 
+# --- a receipt
+
+
+class Receipt(_Checked):
+    """The receipt of a data subject's request and what was found in it; see `privacy.receipts`.
+
+    data: the file. pins, holds, name: as of `Bundle`. It needs nothing of the node that made it: the subject's key is
+    in it, and shows which events are the subject's own after every copy of that key at the node has been destroyed.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        pins: Mapping[str, str] | None = None,
+        holds: Verifier = ed25519_holds,
+        name: str = "receipt",
+    ) -> None:
+        super().__init__(pins, holds, name)
+        self.case, self.checkpoint = "", Claim("", 0, b"", "")
+        self.events, self.answers = 0, 0
+        try:
+            sections = self._check_signature(data)
+        except (ValueError, AttributeError) as problem:
+            self.add("receipt_unreadable", about=_where(problem))
+            return
+        for section, check in (
+            ("checkpoint", self._check_checkpoint),
+            ("events", self._check_events),
+            ("answers", self._check_answers),
+            ("absences", self._check_absences),
+        ):
+            try:
+                check(sections)
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+                self.add("receipt_changed", about=section)
+
+    def _check_signature(self, data: bytes) -> dict[str, Any]:
+        form, origin, key, digests, sections, signature = fields(
+            parse(data), format=str, origin=str, key=str, digests=dict, sections=dict, signature=str
+        )
+        if form != RECEIPT_FORMAT or tuple(sorted(sections)) != SECTIONS or sections.keys() != digests.keys():
+            raise ValueError("format")
+        self.origin = origin
+        changed = [
+            name for name in SECTIONS
+            if hashlib.sha256(canonical(sections[name])).hexdigest() != digests[name]
+        ]  # fmt: skip
+        for name in changed:
+            self.add("receipt_changed", about=name)
+        try:
+            self.keys = {name: from_base64(text, 64) for name, text in sections["keys"].items()}
+            signed = from_hex(signature, 64)
+        except ValueError:
+            self.add("receipt_unsigned")
+            return dict(sections)
+        statement = canonical({"digests": digests, "format": form, "key": key, "origin": origin})
+        if (
+            not self.signed_by(origin, signed, RECEIPT_DOMAIN, statement)
+            or key != self.fingerprint(origin)[:16]
+        ):
+            self.add("receipt_unsigned")
+        self._check_pins()
+        return dict(sections)
+
+    def _check_checkpoint(self, sections: Mapping[str, Any]) -> None:
+        """The state of the log, signed by its owner and by witnesses."""
+        self.case = str(sections["case"]["number"])
+        shown, cosignatures = fields(sections["checkpoint"], checkpoint=dict, cosignatures=list)
+        try:
+            self.checkpoint, text = self._claim(shown)
+            if self.checkpoint.origin != self.origin:
+                raise ValueError("origin")
+        except ValueError:
+            self.add("checkpoint_changed", about="-")
+            return
+        for cosignature in cosignatures:
+            try:
+                self.cosignatures[self._cosigned(cosignature, text)] += 1
+            except ValueError:
+                self.add("cosignature_invalid", about=self.checkpoint.size)
+
+    def _check_events(self, sections: Mapping[str, Any]) -> None:
+        """Each event is in the signed log, and is about this case or this person."""
+        own = {*_srefs_of(sections["opening"])}
+        for item in sections["events"]:
+            line, proof = fields(item, event=str, proof=list)
+            event = parse(line.encode())
+            seq, path = event["seq"], [from_hex(part, 32) for part in proof]
+            size, root = self.checkpoint.size, self.checkpoint.root
+            if not inclusion_holds(leaf_hash(line.encode()), seq, size, root, path):
+                self.add("receipt_event", seq)
+            if event.get("artefact") != self.case and event.get("sref") not in own:
+                self.add("receipt_opening", seq)
+            self.events += 1
+
+    def _check_answers(self, sections: Mapping[str, Any]) -> None:
+        """What others say that they have done is signed by them, and is about this case."""
+        for item in sections["answers"]:
+            party, answer = item["party"], item["answer"]
+            if answer is None:
+                continue  # told, and has not answered yet
+            try:
+                signature = from_base64(item["signature"], 64)
+                good = self.signed_by(party, signature, ANSWER_DOMAIN, canonical(answer))
+            except ValueError:
+                good = False
+            if not good or (answer["case"], answer["party"]) != (self.case, party):
+                self.add("receipt_answer", about=party)
+            self.answers += 1
+
+    def _check_absences(self, sections: Mapping[str, Any]) -> None:
+        """The person is not among those whose data a session used last."""
+        key = sections["opening"]["key"]
+        for item in sections["absences"]:
+            session, context, root, proof = fields(item, session=str, context=str, root=str, proof=dict)
+            try:
+                message = b"commit\0" + from_hex(key, 16) + hashlib.sha256(context.encode()).digest()
+                if session not in context:
+                    raise ValueError("session")
+                check_absence(hashlib.sha256(message).digest(), from_hex(root, 32), proof)
+            except ValueError:
+                self.add("receipt_absence", about=session)
+
+    def summary(self) -> dict[str, Any]:
+        """What `RECEIPT_SUMMARY` is filled in with."""
+        return {
+            "log": self.origin,
+            "fingerprint": self.fingerprint(self.origin)[:16],
+            "case": self.case,
+            "events": self.events,
+            "answers": self.answers,
+            "size": self.checkpoint.size,
+            "time": self.checkpoint.time,
+            "witnesses": ", ".join(sorted(self.cosignatures)) or "-",
+        }
+
+
+def _where(problem: Exception) -> str:
+    """What is wrong with a file, without what is in it."""
+    if isinstance(problem, json.JSONDecodeError):
+        return f"byte {problem.pos}"
+    return f"byte {problem.start}" if isinstance(problem, UnicodeDecodeError) else str(problem)[:40]
+
+
+def _srefs_of(opening: Any) -> list[str]:
+    """What the log calls the person, made with its key (RFC 2104), for every project and year that is named."""
+    key, references = fields(opening, key=str, references=list)
+    if not key:
+        return []
+    found = []
+    for item in references:
+        project, epoch = fields(item, project=str, epoch=int)
+        message = b"sref\0" + project.encode() + b"\0" + epoch.to_bytes(8, "big")
+        found.append(hmac.new(from_hex(key, 16), message, hashlib.sha256).hexdigest())
+    return found
+
+
+def check_absence(commitment: bytes, root: bytes, proof: Any) -> None:
+    """Raises `ValueError` unless the neighbours in a sorted tree enclose a commitment that is not there."""
+    size, below, above = proof["size"], proof["below"], proof["above"]
+    if below is None and above is None:
+        empty = hashlib.sha256(b"\x02" + size.to_bytes(8, "big") + hashlib.sha256().digest()).digest()
+        if size or empty != root:
+            raise ValueError("empty")
+        return
+    places = [-1 if below is None else _member(size, below, root)]
+    places.append(size if above is None else _member(size, above, root))
+    good = places[1] == places[0] + 1
+    good = good and (below is None or from_base64(below["commitment"], 32) < commitment)
+    if not good or (above is not None and not commitment < from_base64(above["commitment"], 32)):
+        raise ValueError("neighbours")
+
+
+def _member(size: int, neighbour: Any, root: bytes) -> int:
+    """The place of a neighbour that is in the tree."""
+    shown, position, path = fields(neighbour["membership"], size=int, position=int, path=list)
+    leaf = leaf_hash(from_base64(neighbour["commitment"], 32))
+    tree = root_of_inclusion(leaf, position, shown, [from_base64(part, 32) for part in path])
+    bound = hashlib.sha256(b"\x02" + shown.to_bytes(8, "big") + (tree or b"")).digest()
+    if shown != size or tree is None or bound != root:
+        raise ValueError("member")
+    return int(position)
+
+
 # --- the command line
 
 
-def _open(path: Path, pins: Mapping[str, str]) -> Bundle:
+def _open(path: Path, pins: Mapping[str, str]) -> Bundle | Receipt:
     try:
+        if path.suffix == ".json" and path.is_file():
+            return Receipt(path.read_bytes(), pins, name=path.name)
         files = read_folder(path) if path.is_dir() else read_zip(path)
     except (OSError, ValueError) as problem:
         bundle = Bundle({}, name=path.name)
@@ -738,8 +990,13 @@ def main(arguments: Sequence[str]) -> int:
             paths.append(Path(argument))
     bundles = [_open(path, pins) for path in paths or [Path(__file__).resolve().parent]]
     findings = [finding for bundle in bundles for finding in bundle.findings]
-    findings += [finding for one, other in combinations(bundles, 2) for finding in compare(one, other)]
-    lines = [SUMMARY[chinese].format(**bundle.summary()) for bundle in bundles if bundle.keys]
+    logs = [bundle for bundle in bundles if isinstance(bundle, Bundle)]
+    findings += [finding for one, other in combinations(logs, 2) for finding in compare(one, other)]
+    lines = [
+        (SUMMARY if isinstance(bundle, Bundle) else RECEIPT_SUMMARY)[chinese].format(**bundle.summary())
+        for bundle in bundles
+        if bundle.keys
+    ]
     lines += [
         UNPINNED[chinese].format(log=bundle.origin) for bundle in bundles if bundle.keys and not bundle.pinned
     ]

@@ -1,0 +1,77 @@
+"""How pages for data subjects read in one language. Every key is a whole one, so a page names what it shows."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from privacy.reasons import Finding, Reason
+from privacy.texts import catalogue, current_language, text
+
+_REASONS = frozenset(item.value for item in Reason)
+
+
+class Wording:
+    """Texts and times of one language (default: the process's); everything that is filled in is escaped."""
+
+    def __init__(self, language: str | None = None) -> None:
+        self.language = language or current_language()
+
+    def __call__(self, key: str, /, **values: object) -> Markup:
+        return escape(catalogue(self.language)[key]).format(**values)
+
+    def kind(self, name: str) -> str:
+        return text(f"receipts.kind.{name}", language=self.language)
+
+    def state(self, name: str) -> str:
+        return text(f"receipts.state.{name}", language=self.language)
+
+    def requester(self, name: str) -> str:
+        return text(f"receipts.requester.{name}", language=self.language)
+
+    def artefact(self, name: str) -> str:
+        return text(f"receipts.artefact.{name}", language=self.language)
+
+    def result(self, name: str) -> str:
+        return text(f"receipts.result.{name}", language=self.language)
+
+    def plan(self, name: str) -> str:
+        return text(f"receipts.plan.{name}", language=self.language)
+
+    def reason(self, code: str) -> str:
+        """A code of `privacy.reasons` with what it means, or a word of the engine's as it is."""
+        return Finding(Reason(code)).render(self.language) if code in _REASONS else code
+
+    def moment(self, at: datetime | None) -> str:
+        """A time in this computer's zone, to the minute."""
+        return "–" if at is None else at.astimezone().isoformat(" ", "minutes")[:16]
+
+    def day(self, on: date | None) -> str:
+        return "–" if on is None else on.isoformat()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def _source(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
+
+
+def render(package: str, template: str, t: Wording, **values: Any) -> str:
+    """A page of a package's template, self-contained: its style is inline, and there is no script."""
+    style = Markup(_source("clients.rights", "page.css"))  # noqa: S704 - our own file
+    return _environment().from_string(_source(package, template)).render(t=t, style=style, **values)
