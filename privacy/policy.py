@@ -28,6 +28,8 @@ Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 Digest = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 
 CHINA: Final = "CN"
+PROMPT_COOLDOWN_DAYS: Final = 30
+"""Nobody is asked for consent again sooner (our choice, for 网络数据安全管理条例 article 22 (5))."""
 SHORTEST_RETENTION_DAYS: Final = 1
 LONGEST_RETENTION_DAYS: Final = 3660
 
@@ -239,6 +241,9 @@ class Policy(
     region: Region = CHINA
     critical_infrastructure: bool = False
     resident_id_sensitive: bool = True
+    prompt_cooldown_days: Annotated[int, Meta(ge=PROMPT_COOLDOWN_DAYS, le=LONGEST_RETENTION_DAYS)] = (
+        PROMPT_COOLDOWN_DAYS
+    )
     is_draft: bool = False
     """Written by a rehearsal for itself: a deployed node does not activate it."""
 

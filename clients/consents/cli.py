@@ -154,6 +154,26 @@ def count(
         out.print(text("consents.people", people=f"{people:,}"))
 
 
+@consent_app.command("prompt", help=text("consents.help_prompt"))
+def prompt(
+    home: HomeOption, purpose: PurposeOption, file: FromArgument = None, as_json: JsonOption = False
+) -> None:
+    from clients.consents.prompts import ask
+    from clients.consents.tables import Source
+    from clients.home import NodeHome
+
+    answers = ask(NodeHome.open(home), read_identifiers(file), purpose, Source.CLI)
+    if as_json:
+        print_json({"answers": answers})
+        return
+    for number, answer in enumerate(answers, start=1):
+        if answer.may_ask:
+            line = text("consents.prompt_yes", number=number)
+        else:
+            line = text("consents.prompt_no", number=number, code=answer.reason, since=answer.since or "-")
+        out.print(escape(line), soft_wrap=True)
+
+
 def _changes(home: Path) -> Changes:
     from clients.consents.node import changes_of
     from clients.consents.tables import Source

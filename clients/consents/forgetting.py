@@ -19,12 +19,12 @@ from sqlalchemy import Connection, Delete, Engine, Table, Update, delete, update
 from sqlalchemy.exc import OperationalError
 
 from clients.consents.rows import TOKENS_PER_QUERY, as_bytes
-from clients.consents.tables import clock, restrictions, states, subjects, words
+from clients.consents.tables import clock, prompts, restrictions, states, subjects, words
 from clients.vault import SEALED_TABLE
 from privacy.errors import DeadlinePassed
 from privacy.joining import Tokens
 
-_HELD: Final = (words, states, restrictions, subjects)
+_HELD: Final = (words, states, restrictions, prompts, subjects)
 """Every table with tokens; the salt goes last, as the deletion of a subject's other traces needs it."""
 _MOST_SEARCHED_BYTES: Final = 10**10
 

@@ -139,6 +139,16 @@ restrictions: Final = Table(
 )
 """Subjects that nothing but storage and security may touch (PIPL article 47); code says why, law what demands it."""
 
+prompts: Final = Table(
+    "consent_prompts",
+    metadata,
+    token_column(),
+    Column("purpose", String(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    **_CLUSTERED,
+)
+"""When a subject was last asked for consent to a purpose (`clients.consents.prompts`)."""
+
 imports: Final = Table(
     "consent_imports",
     metadata,

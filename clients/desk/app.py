@@ -3,6 +3,7 @@
 POST /v1/consents            one word, or {"statements": [...]}
 POST /v1/consents/withdraw   what is taken back: everything, unless a purpose is named
 POST /v1/consents/status     what is held about subjects (article 45)
+POST /v1/prompts             whether subjects may be asked for consent to a purpose now
 POST /v1/restrictions        restrict processing (article 47), or lift a restriction
 GET  /v1/status              whose desk this is, and the version of its store
 
@@ -26,9 +27,10 @@ from starlette.exceptions import HTTPException
 
 from clients.consents.changes import Changes
 from clients.consents.node import changes_of
+from clients.consents.prompts import ask
 from clients.consents.tables import Source
 from clients.desk.problems import DeskError, answer, problem_of
-from clients.desk.requests import Question, Restraint, Said, Told, Withdrawal, read
+from clients.desk.requests import Prompting, Question, Restraint, Said, Told, Withdrawal, read
 from clients.desk.serving import desk_token
 from clients.home import NodeHome
 
@@ -50,11 +52,12 @@ def make_desk(home: NodeHome) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    desk = _Desk(changes, home.settings.name)
+    desk = _Desk(changes, home)
     posts: dict[str, Work] = {
         "/v1/consents": desk.told,
         "/v1/consents/withdraw": desk.withdrawn,
         "/v1/consents/status": desk.asked,
+        "/v1/prompts": desk.prompted,
         "/v1/restrictions": desk.restrained,
     }
     for path, work in posts.items():
@@ -71,8 +74,8 @@ def make_desk(home: NodeHome) -> FastAPI:
 class _Desk:
     """What each route does with the body of a request."""
 
-    def __init__(self, changes: Changes, party: str) -> None:
-        self._changes, self._party = changes, party
+    def __init__(self, changes: Changes, home: NodeHome) -> None:
+        self._changes, self._home = changes, home
 
     def told(self, body: bytes) -> dict[str, Any]:
         """Every word of a call is checked before the first is stored."""
@@ -98,6 +101,11 @@ class _Desk:
     def asked(self, body: bytes) -> dict[str, Any]:
         return {"subjects": self._changes.held(read(body, Question).identifiers)}
 
+    def prompted(self, body: bytes) -> dict[str, Any]:
+        """In the order of the identifiers; whoever may be asked counts as asked."""
+        asked = read(body, Prompting)
+        return {"answers": ask(self._home, asked.identifiers, asked.purpose, Source.API)}
+
     def restrained(self, body: bytes) -> dict[str, Any]:
         asked = read(body, Restraint)
         identifiers = self._changes.identifiers(asked.identifiers)
@@ -110,7 +118,7 @@ class _Desk:
         return {"version": version, "subjects": len(identifiers)}
 
     def status(self, _body: bytes) -> dict[str, Any]:
-        return {"party": self._party, "version": self._changes.store.version}
+        return {"party": self._home.settings.name, "version": self._changes.store.version}
 
 
 def _handler(token: str, work: Work) -> Callable[[Request], Awaitable[Response]]:

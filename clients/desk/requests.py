@@ -77,6 +77,13 @@ class Question(_Closed, frozen=True):
     identifiers: Subjects
 
 
+class Prompting(_Closed, frozen=True):
+    """Whether subjects may be asked for consent to a purpose."""
+
+    identifiers: Subjects
+    purpose: Annotated[str, Meta(max_length=32)]
+
+
 class Restraint(_Closed, frozen=True):
     """A restriction, or with `lift` the end of one (without a reason: of all)."""
 

@@ -23,7 +23,7 @@ from privacy.reasons import Finding, Reason
 from privacy.texts import catalogue
 
 YES = {"purpose": "marketing", "granted": True, "affirmative_action": True}
-PATHS = ("/v1/consents", "/v1/consents/withdraw", "/v1/consents/status", "/v1/restrictions")
+PATHS = ("/v1/consents", "/v1/consents/withdraw", "/v1/consents/status", "/v1/prompts", "/v1/restrictions")
 
 
 @pytest.fixture
