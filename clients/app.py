@@ -6,6 +6,7 @@ The node's worker calls it with code that is installed here, never with code fro
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import msgspec
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from clients.backup import guard
 from clients.home import NodeHome
 from clients.session import Connect, PartySession, connect_http
 from federation.session import Offer
@@ -30,12 +32,15 @@ def read_offer(message: Message) -> Offer:
         raise MessageInvalid("message_undecodable") from None
 
 
-def make_app(home: NodeHome, connect: Connect) -> ClientApp:
-    """A ClientApp that joins sessions for the node at `home`."""
+def make_app(
+    home: NodeHome, connect: Connect, before_session: Callable[[NodeHome], None] = guard.check
+) -> ClientApp:
+    """A ClientApp that joins sessions for the node at `home`. before_session: refuses by raising."""
     app = ClientApp()
 
     @app.train("session")
     def session(message: Message, context: Context) -> Message:
+        before_session(home)
         PartySession(home, read_offer(message), connect).run()
         return Message(RecordDict({"outcome": ConfigRecord({"done": True})}), reply_to=message)
 

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from clients.app import make_app
+from clients.backup import guard
 from clients.context import forget_stale
 from clients.desk.serving import serve_desk
 from clients.gate.retention import sweep as remove_expired
@@ -65,8 +66,10 @@ def start(
 ) -> None:
     """Run the node until `stopped` is set. `on_ready` is called when the worker polls. Call from the main thread.
 
-    desk_port: where the desk listens on loopback (0: any free port, told to `on_desk`); None: no desk.
+    desk_port: where the desk listens on loopback (0: any free port, told to `on_desk`); None: no desk. Raises `Denied`
+    for a node that was restored and has not replayed deletions.
     """
+    guard.check_at_start(home)
     port = free_port()
     secret = secrets.token_hex(32).encode()
     secret_file = home.folder / "superexec.secret"

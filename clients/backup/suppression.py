@@ -67,9 +67,9 @@ class Suppression:
         rows = np.frombuffer(joining.dump(tokens), np.uint8).reshape(-1, 16)
         return joining.tokens_of(BatchCmac(self._key).digest_rows(rows))
 
-    def of_shared(self, session: bytes, refs: NDArray[np.uint8]) -> Tokens:
-        """(n, 2): of what a matching calls subjects. session: 16 bytes; refs: (n, 16)."""
-        return joining.tokens_of(BatchCmac(self._key).digest_rows(refs, REF_PREFIX + session))
+    def of_shared(self, session: str, refs: NDArray[np.uint8]) -> Tokens:
+        """(n, 2): of what the matching of a session calls subjects. refs: (n, 16)."""
+        return joining.tokens_of(BatchCmac(self._key).digest_rows(refs, REF_PREFIX + session.encode()))
 
     def since(self, tokens: Tokens, at: datetime) -> NDArray[np.int64]:
         """(n,): when each subject was deleted, in microseconds; 0 where no tombstone stands `at` a moment."""

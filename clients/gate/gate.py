@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 import numpy as np
 
+from clients.backup.guard import refuse_unless_replayed
 from clients.consents.node import bring_in
 from clients.consents.subjects import kind_label
 from clients.gate.abroad import AbroadCounter
@@ -97,6 +98,7 @@ class Gate:
         self._home, self._job, self._session, self._now = home, job, session, now
         self._is_preview = is_preview
         self._store = home.consents
+        refuse_unless_replayed(home)
         self._policy = active_policy(home)
         self._catalog = catalog_of(self._policy)
         self.terms = self._decide()

@@ -1,0 +1,136 @@
+"""Who of a node's subjects has one of these tombstones: what a restored copy has to delete again.
+
+A subject is looked for where it may be: among the identifiers of the table's file, in the consent store, and by what
+stored matchings call it, which also finds it where the file no longer names it.
+Cost. One pass over the column of identifiers, the store's tokens and the stored matchings.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from sqlalchemy import select
+
+from clients.consents import tables as consent_tables
+from clients.consents.rows import as_bytes, as_tokens
+from clients.consents.subjects import kind_label
+from clients.finished import HANDLE, read_handle, record_name, sessions_with
+from clients.home import NodeHome
+from clients.rights.located import Located
+from clients.tables.problems import refuse
+from clients.tables.subjects import read_subjects
+from privacy.errors import Denied
+from privacy.identifiers import Identifiers
+from privacy.joining import Tokens, tokens_of
+from privacy.parameters import TOKEN_BYTES
+from privacy.rights import SharedRow
+
+NOWHERE: Final = -1
+NO_TOKEN: Final = bytes(TOKEN_BYTES)
+"""Of a subject of which only a matching's name is left."""
+
+
+class Column(NamedTuple):
+    """By place in the table's file: identifiers (n,), empty where the cell holds none, and tokens (n, 2)."""
+
+    identifiers: Identifiers
+    tokens: Tokens
+
+    @property
+    def holds(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(n,): which rows belong to somebody."""
+        found: np.ndarray[Any, np.dtype[np.bool_]] = self.identifiers != b""
+        return found
+
+
+def column_of(home: NodeHome) -> Column:
+    """The identifiers of a node's table; none where its file is gone. Raises `SchemaMismatch`."""
+    spec = home.settings.table
+    nobody = Column(np.empty(0, "S1"), np.empty((0, 2), np.uint64))
+    if not Path(spec.path).exists():
+        return nobody
+    reading, found = read_subjects(spec, [])
+    if found is None:
+        refuse(spec.path, reading.problems)
+        return nobody
+    identifiers = np.where(found.valid, found.identifiers, b"")
+    return Column(identifiers, home.consents.tokens(kind_label(spec), identifiers))
+
+
+def find(home: NodeHome, subjects: Tokens, shared: Tokens) -> list[Located]:
+    """The subjects that have these tombstones. subjects: of tokens; shared: of what matchings call them."""
+    suppression, column = home.consents.suppression, column_of(home)
+    wanted = {stone.tobytes() for stone in subjects}
+    by_token: dict[bytes, Located] = {}
+    known = _known(home)
+    for token, stone in zip(as_bytes(known), suppression.of(known), strict=True):
+        if stone.tobytes() in wanted:
+            by_token[token] = Located(identifier=b"", token=token, row=NOWHERE)
+    rows = np.flatnonzero(column.holds)
+    is_wanted = [stone.tobytes() in wanted for stone in suppression.of(column.tokens[rows])]
+    for row in rows[np.array(is_wanted, np.bool_)].tolist():
+        token = as_bytes(column.tokens[row : row + 1])[0]
+        by_token[token] = Located(identifier=bytes(column.identifiers[row]), token=token, row=row)
+    found = list(by_token.values())
+    by_row = {one.row: place for place, one in enumerate(found) if one.row != NOWHERE}
+    for row, names in _named(home, {stone.tobytes() for stone in shared}, by_row).items():
+        if row in by_row:
+            place = by_row[row]
+            one = found[place]
+            found[place] = Located(identifier=one.identifier, token=one.token, row=row, shared=tuple(names))
+        else:
+            found.append(Located(identifier=b"", token=NO_TOKEN, row=row, shared=tuple(names)))
+    return found
+
+
+def stones_of(home: NodeHome, subjects: list[Located]) -> tuple[Tokens, Tokens]:
+    """The tombstones of subjects: (of their tokens, of what matchings call them)."""
+    suppression = home.consents.suppression
+    tokens = as_tokens([one.token for one in subjects if one.token != NO_TOKEN])
+    names = defaultdict(list)
+    for one in subjects:
+        for name in one.shared:
+            names[name.session].append(name.ref)
+    shared = [
+        suppression.of_shared(session, np.frombuffer(b"".join(refs), np.uint8).reshape(-1, 16))
+        for session, refs in names.items()
+    ]
+    return suppression.of(tokens), np.concatenate([np.empty((0, 2), np.uint64), *shared])
+
+
+def stones_from(data: bytes) -> Tokens:
+    """Tombstones as an entry of the ledger holds them."""
+    return tokens_of(np.frombuffer(data, np.uint8).reshape(-1, TOKEN_BYTES))
+
+
+def _known(home: NodeHome) -> Tokens:
+    with home.consents.engine.connect() as connection:
+        return as_tokens(connection.execute(select(consent_tables.subjects.c.token)).scalars().all())
+
+
+def _named(home: NodeHome, wanted: set[bytes], rows: dict[int, int]) -> dict[int, list[SharedRow]]:
+    """By place in the file, the names under which stored matchings have these rows, or what has these tombstones."""
+    found: defaultdict[int, list[SharedRow]] = defaultdict(list)
+    for session, own, refs in _handles(home):
+        stones = home.consents.suppression.of_shared(session, refs)
+        for place, stone in enumerate(stones):
+            row = int(own[place])
+            if row in rows or stone.tobytes() in wanted:
+                found[row].append(SharedRow(session, refs[place].tobytes()))
+    return found
+
+
+def _handles(home: NodeHome) -> Iterator[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    for session in sessions_with(home.vault, HANDLE):
+        try:
+            data = home.vault.get(record_name(session, HANDLE))
+        except Denied:  # its time is over: nothing may read it
+            continue
+        if data is not None:
+            rows, refs = read_handle(data)
+            if refs.shape[1]:
+                yield session, rows, refs
