@@ -1,4 +1,4 @@
-"""How frames reach the relay: the one place in `federation` that talks to the network.
+"""How frames reach the relay: with `post_client` the one place in `federation` that talks to the network.
 
 Both edges (a node's session, the coordinator's driver) use it; everything else here is sans-I/O. Delivery is in
 order and at most once: a retried send carries its number, and a frame stays in the mailbox until the next receive

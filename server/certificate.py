@@ -16,8 +16,13 @@ from server.records import JobRecord
 
 DOMAIN: Final = "silhouette return-or-delete v1"
 FILE: Final = "return-or-delete.json"
-KEPT: Final = ("the audit log", "the job's plan", "figures that were released before")
-"""What stays at the coordinator: none of it says anything about a single person."""
+KEPT: Final = (
+    "the audit log",
+    "the job's plan",
+    "figures that were released before",
+    "letters between the parties and the parties' ledgers of deletions, sealed to them",
+)
+"""What stays at the coordinator: none of it says anything about a single person that the coordinator could read."""
 
 
 class Erasure(msgspec.Struct, frozen=True):

@@ -20,9 +20,13 @@ from federation.audit_log import AuditLog
 from federation.children import free_port
 from federation.files import FolderStore, forget_stale, replace_file, write_secret
 from federation.messages import COORDINATOR
+from federation.post_messages import LedgerHead
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
+from server.post import PostOffice
+from server.post_database import PostDatabase
+from server.post_ledger import LedgerShelf
 
 HOME_VARIABLE: Final = "SILHOUETTE_HOME"
 CERTIFICATE_DAYS: Final = 825
@@ -147,6 +151,24 @@ class CoordinatorHome:
     def audit(self) -> AuditLog:
         """The coordinator's own log. Raises `LogUnavailable`, `AuditBroken`."""
         return AuditLog(self.folder / "audit", COORDINATOR, self.identity)
+
+    @property
+    def post(self) -> PostOffice:
+        """Sealed letters that wait for their recipients."""
+        return PostOffice(self._post_database)
+
+    @property
+    def ledgers(self) -> LedgerShelf:
+        """The parties' ledgers of deletions, each sealed to its own party."""
+        return LedgerShelf(self._post_database)
+
+    def ledger_head(self, party: str) -> LedgerHead:
+        """How long a party's ledger of deletions is."""
+        return self.ledgers.head(party)
+
+    @property
+    def _post_database(self) -> PostDatabase:
+        return PostDatabase(self.folder / "post")
 
     @property
     def relay_secret(self) -> str:

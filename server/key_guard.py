@@ -1,7 +1,8 @@
 """The coordinator holds no decryption key: looked for before it serves (PIPL 51; R-KEY-COLOCATED).
 
 Finds a node's vault, and a Paillier secret key in the clear, in the coordinator's own home. What it does not promise:
-a key elsewhere on the machine, or one that is encrypted, is not found; trust domains are kept apart by people.
+a key elsewhere on the machine, or one that is encrypted, is not found; trust domains are kept apart by people. What
+parties have sealed for each other or for themselves (`server.post`) is encrypted under keys that are not here.
 """
 
 from __future__ import annotations

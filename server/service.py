@@ -23,6 +23,7 @@ from privacy.reasons import Reason
 from server.flower import FlowerControl
 from server.home import HOME_VARIABLE, CoordinatorHome, Running
 from server.key_guard import refuse_keys
+from server.post_routes import Post
 from server.web import create_app
 
 START_SECONDS: Final = 60.0
@@ -102,7 +103,7 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     except Denied as denied:
         log.append(EventType.ACCESS_DENIED, actor="operator", reasons=denied.findings.codes)
         raise
-    app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log))
+    app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log), Post.of(home))
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -130,6 +131,7 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
             while not task.done():
                 if sweep.is_due():
                     await asyncio.to_thread(home.forget_stale)
+                    await asyncio.to_thread(home.post.sweep)
                 await asyncio.wait({task}, timeout=WATCH_SECONDS)
                 _revive(children)
             await task
