@@ -15,6 +15,8 @@ RESULTS: Final = "results/"
 """Vault records under this name say until when a folder of results may stay."""
 AUDIENCES: Final = "audiences/"
 """The same for lists for marketing (`clients.audiences`)."""
+COPIES: Final = "copies/"
+"""The same for copies for data subjects (`clients.rights.copies`)."""
 _DERIVED: Final = "job/"
 
 
@@ -23,7 +25,7 @@ def sweep(home: NodeHome) -> int:
     names = home.vault.expired()
     removed = Counter[str]()
     for name in names:
-        if name.startswith((RESULTS, AUDIENCES)):
+        if name.startswith((RESULTS, AUDIENCES, COPIES)):
             folder = home.folder / name
             shutil.rmtree(folder, ignore_errors=True)
             if folder.exists():

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from privacy.policy import Titles
 from privacy.reasons import Finding, Reason
 from privacy.texts import catalogue, current_language, text
 
@@ -43,9 +44,24 @@ class Wording:
     def plan(self, name: str) -> str:
         return text(f"receipts.plan.{name}", language=self.language)
 
+    def basis(self, name: str) -> str:
+        return text(f"copies.basis_of.{name}", language=self.language)
+
+    def relation(self, name: str) -> str:
+        return text(f"copies.relation_of.{name}", language=self.language)
+
+    def consent(self, status: str) -> str:
+        return text(f"copies.consent_of.{status}", language=self.language)
+
+    def say(self, both: Titles) -> str:
+        """A text that is held in both languages."""
+        return both.in_language(self.language)
+
     def reason(self, code: str) -> str:
-        """A code of `privacy.reasons` with what it means, or a word of the engine's as it is."""
-        return Finding(Reason(code)).render(self.language) if code in _REASONS else code
+        """A code of `privacy.reasons` with what it means, or the text of that key."""
+        if code in _REASONS:
+            return Finding(Reason(code)).render(self.language)
+        return catalogue(self.language).get(code, code)
 
     def moment(self, at: datetime | None) -> str:
         """A time in this computer's zone, to the minute."""
