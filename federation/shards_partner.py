@@ -82,13 +82,15 @@ class ShardedFeatureHolder:
             self._next()
             return []
         role = self._role
-        if role is None or self._due is None:
+        if role is None or not self._due or sender != self._parties.label_holder:
             expect(False, "shards.ShardedFeatureHolder", message, sender)
             return []
-        rows = self._own_rows(sender, message) if isinstance(message, Begin) else None
-        outgoing = role.receive(sender, message)
-        if rows is not None and isinstance(message, Begin):
-            self._note_rows(role, message, rows)
+        if isinstance(message, Begin) and self._begun.get(self._due[0]) is not role:
+            rows = self._free_rows(flags_of(message.train_rows, len(self._view), sender), sender)
+            outgoing = role.receive(sender, message)
+            self._note_rows(self._due[0], role, message.model, rows)
+        else:
+            outgoing = role.receive(sender, message)
         self.progress.done = len(self._parts) * self._options.trees + role.progress.done
         if role.result is not None:
             place = self._due.pop(0)
@@ -120,21 +122,17 @@ class ShardedFeatureHolder:
             self._taken |= rows
         self._due = [place for place in range(self._n_shards) if place not in self._parts]
 
-    def _own_rows(self, sender: str, message: Begin) -> Bools:
-        """The rows of a shard that begins. Raises `MessageInvalid` when another shard has some of them."""
-        return self._free_rows(flags_of(message.train_rows, len(self._view), sender), sender)
-
     def _free_rows(self, rows: Bools, sender: str) -> Bools:
+        """The rows of one shard. Raises `MessageInvalid` when another has some of them."""
         if (rows & self._taken).any():
             raise MessageInvalid("shards_overlap", sender=sender)
         return rows
 
-    def _note_rows(self, role: FeatureHolder, message: Begin, rows: Bools) -> None:
+    def _note_rows(self, place: int, role: FeatureHolder, model: bytes, rows: Bools) -> None:
         """The shard has begun: remember what rows its model is made of."""
-        place = self._due[0] if self._due else 0
         self._begun[place] = role
         self._taken |= rows
-        now = TrainedRows(message.model, digest_of(self._keys[rows]), int(rows.sum()))
+        now = TrainedRows(model, digest_of(self._keys[rows]), int(rows.sum()))
         section = None if self._store is None else Section(self._store, place)
         self._trained[place] = trained_rows(section, now, self._trained.get(place))
 
