@@ -10,7 +10,7 @@ from clients.gate.policy import active_policy, catalog_of
 from clients.home import NodeHome
 from federation.disclosed import protocols_of
 from federation.files import replace_file
-from federation.jobs import METHOD_OF_STAGE, MatchPlan, PartyRole
+from federation.jobs import METHOD_OF_STAGE, MatchPlan, PartyRole, RiskPlan
 from federation.messages import COORDINATOR
 from privacy.documents import Document, Flow, Material, is_untouched
 from privacy.errors import ConfigInvalid
@@ -36,15 +36,15 @@ def material_of(home: NodeHome, profile: Profile) -> Material:
         catalog=catalog_of(policy),
         k_min=profile.k_min,
         key_bits=profile.key_bits,
-        flows=tuple(flows()),
+        flows=tuple(dict.fromkeys(flows())),
         declared=declared,
     )
 
 
 def flows() -> Iterator[Flow]:
-    """What each role learns, as the protocols declare it; matching in its default mode."""
+    """What each role learns, as the protocols declare it; matching in its default mode, trees in shards."""
     for stage in METHOD_OF_STAGE:
-        for protocol in protocols_of(stage, MatchPlan()):
+        for protocol in protocols_of(stage, MatchPlan(), RiskPlan(shards=2)):
             learned = {
                 PartyRole.LABEL_HOLDER.value: protocol.label_holder,
                 PartyRole.FEATURE_HOLDER.value: protocol.feature_holder,

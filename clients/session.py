@@ -239,7 +239,7 @@ class PartySession:
             self._void.add(number)
             return
         if name != Stage.WITNESS:
-            self._context.is_settled = name != Stage.MATCH
+            self._context.is_settled = name != stages[0]
             self._gate.recheck()
             self._gate.note(EventType.ROUND_OPENED, stage=name)
         self._stage = build_stage(Stage(name), self._context)
@@ -254,7 +254,7 @@ class PartySession:
         the matching itself became void, only that.
         """
         if self._context.is_unmatched and self._number in self._void:
-            return [Stage.MATCH.value]
+            return stages[:1]
         if self._done and not self._is_witnessed:
             again = self._done[-1:] if self._number in self._void else []
             return [Stage.WITNESS.value, *again]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from clients.context import StageContext
 from clients.enterprise.stage import EnterpriseStage
+from clients.forgetting.earlier import EarlierSegments, starts_among
+from clients.forgetting.stage import RecallStage, keep_rows
 from clients.plans import kmeans_options
 from clients.releases import (
     match_release,
@@ -85,6 +88,7 @@ class MatchStage:
         context.keep_handle()
         seen = {"matched": len(aligned.rows)} if len(aligned.rows) >= context.k_min else {}
         context.gate.note(EventType.MATCH_RUN, numbers=seen)
+        context.at_end(lambda: keep_rows(context))
         if len(context.job.stages) == 1 and len(aligned.rows):
             # Not yet: the label holder may still find that the coordinator has paired other rows.
             context.at_end(lambda: write_customers(context))
@@ -101,6 +105,11 @@ class SegmentsStage:
         job, options = context.job, kmeans_options(context.job)
         view = context.aligned(context.plan.segment_fields)
         standardized = View(view.fields, standardize(view.values)[0])
+        starts = None
+        if job.forget is not None:  # as it was chosen then: one run, from the same rows
+            again = EarlierSegments.read(context.home, job.forget.session)
+            options = replace(options, n_clusters=again.n_clusters, n_init=1)
+            starts = starts_among(again.starts, context.file_places)
         if context.is_label_holder:
             self.role = kmeans.LabelHolder(
                 job.roles,
@@ -109,6 +118,7 @@ class SegmentsStage:
                 public_key=context.key.public,
                 options=options,
                 profile=job.security,
+                starts=starts,
             )
         else:
             self.role = kmeans.FeatureHolder(
@@ -124,10 +134,15 @@ class SegmentsStage:
         if found is None:
             return []
         context.kept.segments, context.kept.n_segments = found.assignments, found.n_clusters
-        record = {"assignments": found.assignments.tobytes(), "centroids": found.centroids.tobytes()}
+        record: dict[str, Any] = {
+            "assignments": found.assignments.tobytes(),
+            "centroids": found.centroids.tobytes(),
+            "n_clusters": found.n_clusters,
+        }
         releases: list[Message] = [profile(context, found)]
         if isinstance(found, kmeans.ChosenClustering):
             record["starts"] = found.starts.tobytes()
+            record["start_rows"] = context.file_rows(found.starts).tobytes()
             write_customers(context)
             releases.append(
                 ClusterRelease(
@@ -147,6 +162,7 @@ def build_stage(stage: Stage, context: StageContext) -> PartyStage:
 
 _STAGES: Final[dict[Stage, Callable[[StageContext], PartyStage]]] = {
     Stage.MATCH: MatchStage,
+    Stage.RECALL: RecallStage,
     Stage.SEGMENTS: SegmentsStage,
     Stage.BINS: BinsStage,
     Stage.SELECT: SelectStage,

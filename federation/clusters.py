@@ -232,6 +232,12 @@ def choose_starts(plan: RunPlan, values: Floats, options: KMeansOptions, number:
     return np.asarray(generator.choice(plan.rows, plan.n_clusters, replace=False), dtype=np.int64)
 
 
+def are_starts(starts: Integers, options: KMeansOptions, n_rows: int) -> bool:
+    """Whether these aligned rows can begin the one run that the options ask for: k different rows."""
+    is_one_run = options.n_init == 1 and len(starts) == options.n_clusters
+    return is_one_run and len(np.unique(starts)) == len(starts) and 0 <= starts.min() <= starts.max() < n_rows
+
+
 def agreement(left: Integers, right: Integers) -> float:
     """Adjusted Rand index of two labellings of the same rows: 1 when equal up to names, about 0 by chance."""
     from sklearn.metrics import adjusted_rand_score

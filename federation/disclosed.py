@@ -14,16 +14,19 @@ from federation import (
     insight,
     kmeans,
     points,
+    recall_messages,
     scorecard,
     scoring,
     session,
+    shards_messages,
     woe_binning,
 )
 from federation.enterprise import exchange_messages as enterprise
-from federation.jobs import MatchMode, MatchPlan, Stage
+from federation.jobs import MatchMode, MatchPlan, RiskPlan, Stage
 from federation.roles import Disclosures
 
-_AFTER_MATCHING: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
+_BY_STAGE: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
+    Stage.RECALL: (recall_messages.DISCLOSES, session.GATE_DISCLOSES, audit_messages.DISCLOSES),
     Stage.SEGMENTS: (kmeans.DISCLOSES, insight.DISCLOSES, session.SEGMENT_RELEASES),
     Stage.BINS: (woe_binning.DISCLOSES,),
     Stage.SELECT: (collinearity.DISCLOSES,),
@@ -35,9 +38,11 @@ _AFTER_MATCHING: Final[Mapping[Stage, tuple[Disclosures, ...]]] = {
 }
 
 
-def protocols_of(stage: Stage, match: MatchPlan) -> tuple[Disclosures, ...]:
-    """What runs in a stage; how customers are matched is the job's choice."""
+def protocols_of(stage: Stage, match: MatchPlan, risk: RiskPlan | None = None) -> tuple[Disclosures, ...]:
+    """What runs in a stage; how customers are matched is the job's choice, and whether trees are trained in shards."""
+    if stage is Stage.RISK and risk is not None and risk.shards > 1:
+        return (*_BY_STAGE[stage], shards_messages.DISCLOSES)
     if stage is not Stage.MATCH:
-        return _AFTER_MATCHING[stage]
+        return _BY_STAGE[stage]
     matching = align_oprf.DISCLOSES if match.mode is MatchMode.OPRF else align.disclosures_of(match)
     return (matching, session.GATE_DISCLOSES, audit_messages.DISCLOSES, session.MATCH_RELEASES)

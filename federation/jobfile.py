@@ -15,6 +15,7 @@ from federation.files import read_toml
 from federation.jobs import (
     Deadlines,
     EnterprisePlan,
+    ForgetPlan,
     Job,
     MatchPlan,
     Name,
@@ -58,6 +59,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     scorecard: ScorecardPlan | None = None
     scoring: ScoringPlan | None = None
     enterprise: EnterprisePlan | None = None
+    forget: ForgetPlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -85,6 +87,7 @@ class JobFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             scorecard=self.scorecard,
             scoring=self.scoring,
             enterprise=self.enterprise,
+            forget=self.forget,
             deadlines=self.deadlines,
         )
         check_job(job)

@@ -34,6 +34,8 @@ class Stage(StrEnum):
     """The steps of a job, in order."""
 
     MATCH = "match"
+    RECALL = "recall"
+    """In place of the matching: the rows of an earlier job that everybody still has."""
     SEGMENTS = "segments"
     BINS = "bins"
     SELECT = "select"
@@ -59,6 +61,7 @@ class Method(StrEnum):
 
 METHOD_OF_STAGE: Final = {
     Stage.MATCH: Method.MATCHING,
+    Stage.RECALL: Method.MATCHING,
     Stage.SEGMENTS: Method.KMEANS,
     Stage.BINS: Method.SCORECARD,
     Stage.SELECT: Method.SCORECARD,
@@ -134,7 +137,8 @@ class SegmentsPlan(_Closed, frozen=True):
 class RiskPlan(_Closed, frozen=True):
     """Vertical gradient boosting (SecureBoost) on the label holder's 0/1 label.
 
-    patience and all below: as `federation.boosting_options.BoostingOptions` explains them.
+    patience to max_leaves: as `federation.boosting_options.BoostingOptions` explains them. shards: how many trainings on
+    a part of the rows each the model is the mean of (`federation.shards`).
     """
 
     trees: Annotated[int, Meta(ge=1, le=1000)] = 20
@@ -151,6 +155,7 @@ class RiskPlan(_Closed, frozen=True):
     goss_other: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     growth: Growth = Growth.LEVEL
     max_leaves: Annotated[int, Meta(ge=2, le=1024)] = 31
+    shards: Annotated[int, Meta(ge=1, le=20)] = 1
     test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.3
     seed: Seed = 42
 
@@ -234,6 +239,16 @@ class EnterprisePlan(_Closed, frozen=True):
         }
 
 
+class ForgetPlan(_Closed, frozen=True):
+    """Training an earlier job's models again, without the rows that have left since (`federation.recall`).
+
+    session: the earlier job's, 32 hexadecimal digits; what else this job says is what that one said, but for its name
+    and its deadlines.
+    """
+
+    session: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
+
 class Deadlines(_Closed, frozen=True):
     """Seconds after which a job fails and names the party it waited for.
 
@@ -267,6 +282,7 @@ class Job(_Closed, frozen=True):
     scorecard: ScorecardPlan | None = None
     scoring: ScoringPlan | None = None
     enterprise: EnterprisePlan | None = None
+    forget: ForgetPlan | None = None
     deadlines: Deadlines = Deadlines()
 
     @property
@@ -300,7 +316,7 @@ class Job(_Closed, frozen=True):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages this job runs, in order."""
-        wanted = [Stage.MATCH]
+        wanted = [Stage.RECALL if self.forget else Stage.MATCH]
         if self.segments:
             wanted.append(Stage.SEGMENTS)
         if self.scorecard:
@@ -312,6 +328,10 @@ class Job(_Closed, frozen=True):
         if self.enterprise:
             wanted.append(Stage.ENTERPRISE)
         return tuple(wanted)
+
+    def is_again(self, earlier: Job) -> bool:
+        """Whether this job asks for the same as an earlier one, names, deadlines and what is to be forgotten apart."""
+        return _without_names(self) == _without_names(earlier)
 
     @property
     def needs_label(self) -> bool:
@@ -340,6 +360,12 @@ def encode_job(job: Job) -> bytes:
     """Canonical bytes: MessagePack, fields in declaration order, every number of its declared type."""
     # A float field may have been given as an integer; decoding settles it, so that all parties hash the same bytes.
     return msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(job), type=Job))
+
+
+def _without_names(job: Job) -> bytes:
+    project = job.project_name
+    plain = msgspec.structs.replace(job, name="again", project=project, forget=None, deadlines=Deadlines())
+    return encode_job(plain)
 
 
 def decode_job(data: bytes) -> Job:
@@ -371,6 +397,8 @@ def check_job(job: Job) -> None:
         problem = "scorecard: every party lists risk_fields"
     elif job.scoring and (job.needs_label or job.segments):
         problem = "scoring: a job that scores with an earlier model trains nothing"
+    elif job.forget and not (job.needs_label or job.segments):
+        problem = "forget: the job trains no model"
     elif job.risk and job.scorecard and _split_of(job.risk) != _split_of(job.scorecard):
         problem = "risk, scorecard: test_share and seed must be the same"
     if problem:

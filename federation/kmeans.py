@@ -60,7 +60,7 @@ from federation.kmeans_messages import (
 from federation.messages import COORDINATOR, Message, Outgoing
 from federation.roles import Decryptor, Parties, Progress, View, expect
 from privacy import fixed_point
-from privacy.errors import CohortTooSmall, KeyMismatch, MessageInvalid, SchemaMismatch
+from privacy.errors import CohortTooSmall, ConfigInvalid, KeyMismatch, MessageInvalid, SchemaMismatch
 from privacy.paillier import PublicKey
 from privacy.parameters import Profile
 
@@ -213,7 +213,11 @@ class FeatureHolder(_Holder):
 
 
 class LabelHolder(_Holder):
-    """Holds the key, assigns the rows, chooses k and the best run. Raises as `FeatureHolder` does."""
+    """Holds the key, assigns the rows, chooses k and the best run. Raises as `FeatureHolder` does.
+
+    starts: (k,) aligned rows from which the only run of the fit begins, as an earlier job chose them; by default they
+    are chosen here.
+    """
 
     def __init__(
         self,
@@ -224,8 +228,12 @@ class LabelHolder(_Holder):
         public_key: PublicKey,
         options: KMeansOptions,
         profile: Profile,
+        starts: Integers | None = None,
     ) -> None:
         super().__init__(parties, view, options, profile)
+        if starts is not None and not clusters.are_starts(starts, options, len(view)):
+            raise ConfigInvalid("kmeans_options_range")
+        self._starts = starts
         if public_key.bits < profile.key_bits:
             raise KeyMismatch("paillier_key_short", bits=public_key.bits, minimum=profile.key_bits)
         self._decryptor = decryptor
@@ -251,7 +259,9 @@ class LabelHolder(_Holder):
         plans = self._plans(self._n_clusters)
         runs = []
         for place, plan in enumerate(plans):
-            starts = clusters.choose_starts(plan, self._values, self._options, place)
+            starts = self._starts
+            if starts is None:
+                starts = clusters.choose_starts(plan, self._values, self._options, place)
             runs.append(LocalRun(plan, self._values, starts))
         self._stage = Stage(number, runs)
         self._show_progress(self._stage)

@@ -110,6 +110,17 @@ def run(
     _end_with(lambda: run_job(job, home, into, out))
 
 
+@app.command(help=text("server.help_forget"))
+def forget(
+    session: Annotated[str, typer.Argument(help=text("server.option_session"))],
+    home: HomeOption,
+    into: Annotated[Path | None, typer.Option(help=text("server.option_into"))] = None,
+) -> None:
+    from server.running import run_again
+
+    _end_with(lambda: run_again(session, home, into, out))
+
+
 @app.command(help=text("server.help_demo"))
 def demo(
     size: Annotated[str, typer.Option(help=text("server.option_size"))] = "24k",

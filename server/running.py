@@ -26,6 +26,7 @@ from federation.jobfile import JobFile, read_job_file
 from federation.jobs import Job
 from privacy.errors import ConfigInvalid, PeerDropped, PeerFailed
 from privacy.texts import catalogue, current_language, text
+from server.again import job_again
 from server.flower import FINISHED, FlowerControl, build_bundle
 from server.home import CoordinatorHome
 from server.invitation import RelayAdmin
@@ -158,6 +159,15 @@ def run_job(file: Path, home: Path | None, into: Path | None, console: Console) 
         outcome, _ = _submit(CoordinatorHome.open(home), job_file.job, console)
         return _conclude(job_file.job, outcome, None, started, folder, console)
     return _rehearse(job_file, file, folder / f"federation-{moment}", folder, started, console)
+
+
+def run_again(session: str, home: Path, into: Path | None, console: Console) -> int:
+    """Train an earlier job's models again, of the rows that everybody still has; returns the exit status."""
+    started, coordinator = time.monotonic(), CoordinatorHome.open(home)
+    job = job_again(coordinator, session)
+    outcome, _ = _submit(coordinator, job, console)
+    folder = into or Path("runs") / job.name / time.strftime("%Y%m%d-%H%M%S")
+    return _conclude(job, outcome, None, started, folder, console)
 
 
 def run_demo(size: str, into: Path, console: Console) -> int:

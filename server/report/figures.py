@@ -104,6 +104,7 @@ def _job(job: Job) -> dict[str, Any]:
         "scorecard": msgspec.to_builtins(job.scorecard),
         "scoring": msgspec.to_builtins(job.scoring),
         "enterprise": msgspec.to_builtins(job.enterprise),
+        "forget": msgspec.to_builtins(job.forget),
     }
 
 
@@ -329,7 +330,7 @@ def _declared(job: Job, role: str) -> list[tuple[str, Disclosure]]:
     return [
         (protocol.protocol, disclosure)
         for stage in job.stages
-        for protocol in protocols_of(stage, job.match)
+        for protocol in protocols_of(stage, job.match, job.risk)
         for disclosure in _for_role(protocol, role)
     ]
 

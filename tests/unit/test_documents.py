@@ -24,6 +24,7 @@ from federation.jobfile import JobFile, PartyEntry, read_job_file
 from federation.jobs import (
     Deadlines,
     EnterprisePlan,
+    ForgetPlan,
     Job,
     MatchPlan,
     PartyPlan,
@@ -59,6 +60,7 @@ RECORDS: dict[str, type[Any]] = {
     "ScorecardPlan": ScorecardPlan,
     "ScoringPlan": ScoringPlan,
     "EnterprisePlan": EnterprisePlan,
+    "ForgetPlan": ForgetPlan,
     "Deadlines": Deadlines,
     "TableSpec": TableSpec,
     "FieldSpec": FieldSpec,

@@ -13,6 +13,7 @@ from federation.jobs import (
     METHOD_OF_STAGE,
     Deadlines,
     EnterprisePlan,
+    ForgetPlan,
     Job,
     MatchPlan,
     Method,
@@ -49,9 +50,10 @@ FULL = msgspec.structs.replace(
     scorecard=ScorecardPlan(special=(-1.0,), start="0" * 32),
     scoring=ScoringPlan(model="0" * 32),
     enterprise=EnterprisePlan(),
+    forget=ForgetPlan(session="0" * 32),
 )
 """With a value for every key, though no job may have all of them."""
-DIGEST = "555f88b7903ca45b937ce12a7b51a296adcd18f55b28eeb12128ed452317392f"
+DIGEST = "744561f933ac4696b0ce0956c21dbb88a2bbe4e933f24f41548ab195bbe599e9"
 """Of `JOB`, as this version makes it. A change here means that older nodes refuse newer jobs: say so in the log."""
 
 
@@ -102,6 +104,11 @@ def test_the_label_holder_comes_first_wherever_it_is_listed():
             "match risk score enterprise",
             "matching secureboost scoring enterprise",
         ),
+        (
+            {"risk": RiskPlan(), "segments": SegmentsPlan(), "forget": ForgetPlan(session="0" * 32)},
+            "recall segments risk score",
+            "matching kmeans secureboost scoring",
+        ),
     ],
 )
 def test_stages_follow_the_plans(plans, stages, methods):
@@ -139,6 +146,29 @@ def test_firms_are_judged_with_a_model_columns_weights_and_bounds(changes):
     job = changed(FULL, scoring=None)
     check_job(job)
     refuses(check_job, changed(job, **changes))
+
+
+def test_forgetting_trains_something():
+    forget = ForgetPlan(session="0" * 32)
+    check_job(changed(JOB, forget=forget))
+    refuses(check_job, changed(JOB, forget=forget, segments=None, risk=None))
+    refuses(decode_job, msgspec.msgpack.encode(changed(JOB, forget=ForgetPlan(session="0" * 31))))
+
+
+def test_a_job_is_an_earlier_one_again_but_for_names_deadlines_and_what_is_forgotten():
+    again = changed(
+        JOB, name="again", project="autumn", forget=ForgetPlan(session="0" * 32), deadlines=Deadlines(join=1)
+    )
+    assert again.is_again(JOB)
+    assert changed(again, forget=ForgetPlan(session="1" * 32)).is_again(again)
+    assert not changed(again, project="").is_again(JOB)
+    for other in (
+        {"risk": RiskPlan(seed=1)},
+        {"parties": (SHOP, BANK)},
+        {"purpose": "spam"},
+        {"segments": None},
+    ):
+        assert not changed(again, **other).is_again(JOB)
 
 
 def test_points_of_a_single_column_stay_few():
@@ -286,6 +316,8 @@ def test_an_unknown_key_is_refused_by_its_name(record):
         ("risk.goss_other", -0.1),
         ("risk.growth", "sideways"),
         ("risk.max_leaves", 1),
+        ("risk.shards", 0),
+        ("risk.shards", 21),
         ("risk.test_share", 0),
         ("risk.test_share", 1),
         ("risk.seed", 2**32),
@@ -370,9 +402,11 @@ LEAVES = {".".join(map(str, path)): (path, hint, value) for path, hint, value in
 
 
 def test_the_walk_sees_every_field():
-    once = (Job, MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, ScoringPlan, EnterprisePlan, Deadlines)
+    once = (
+        Job, MatchPlan, SegmentsPlan, RiskPlan, ScorecardPlan, ScoringPlan, EnterprisePlan, ForgetPlan, Deadlines,
+    )  # fmt: skip
     fields = sum(len(kind.__struct_fields__) for kind in (*once, PartyPlan, PartyPlan))
-    records = ("match", "segments", "risk", "scorecard", "scoring", "enterprise", "deadlines")
+    records = ("match", "segments", "risk", "scorecard", "scoring", "enterprise", "forget", "deadlines")
     assert len(LEAVES) == fields - len(records)
 
 
