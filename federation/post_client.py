@@ -127,7 +127,7 @@ class PostClient:
         try:
             with self._http.stream(method, path, headers=headers, content=body) as response:
                 content = _read(response)
-        except httpx.TransportError:
+        except httpx.RequestError:
             raise PeerDropped("relay_unreachable") from None
         if not response.is_success and response.status_code not in _ANSWERS:
             raise PeerDropped("relay_refused", status=response.status_code)
@@ -136,7 +136,7 @@ class PostClient:
 
 def _read(response: httpx.Response) -> bytes:
     parts, size = [], 0
-    for part in response.iter_bytes():
+    for part in response.iter_raw():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
             raise MessageInvalid("post_answer")

@@ -14,8 +14,8 @@ from federation.roster import Roster
 from privacy.errors import SignatureInvalid
 from privacy.sealing import PublicIdentity
 
-MAX_NONCES: Final = 20_000
-"""Of one party within the time in which they could be repeated: some thirty requests a second."""
+MAX_NONCES: Final = 150_000
+"""Of one party within the time in which they could be repeated: 250 requests a second, more than the disk takes."""
 
 
 class CallerRefused(Exception):
@@ -38,8 +38,8 @@ class Callers:
         self._began = now()
         self._roster: Roster | None = None
         self._known: dict[str, PublicIdentity] = {}
-        self._nonces: dict[str, set[str]] = {}
-        self._in_order: dict[str, deque[tuple[float, str]]] = {}
+        self._nonces: dict[str, set[bytes]] = {}
+        self._in_order: dict[str, deque[tuple[float, bytes]]] = {}
 
     def enter(self, method: str, path: str, headers: Mapping[str, str]) -> Claim:
         """The claim that the caller has proved. Raises `CallerRefused`, `CallerTooBusy`."""
@@ -70,13 +70,14 @@ class Callers:
         return "" if self._roster is None else self._roster.coordinator
 
     def _use(self, claim: Claim, now: float) -> None:
+        nonce = bytes.fromhex(claim.nonce)
         used = self._nonces.setdefault(claim.party, set())
         in_order = self._in_order.setdefault(claim.party, deque())
         while in_order and in_order[0][0] < now:
             used.discard(in_order.popleft()[1])
-        if claim.nonce in used:
+        if nonce in used:
             raise CallerRefused
         if len(used) >= MAX_NONCES:
             raise CallerTooBusy
-        used.add(claim.nonce)
-        in_order.append((now + 2 * SKEW_SECONDS, claim.nonce))
+        used.add(nonce)
+        in_order.append((now + 2 * SKEW_SECONDS, nonce))

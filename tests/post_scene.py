@@ -69,8 +69,8 @@ class Scene:
         self.post = Post.of(CoordinatorHome.open(self.home.folder))
         self.post.office._now = self.post.callers._now = self.clock
         self.post.callers._began = self.clock()
-        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.app = create_app("https://127.0.0.1:1", trust, "driver", post=self.post)
+        self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.app = create_app("https://127.0.0.1:1", self.trust, "driver", post=self.post)
         self.http = TestClient(self.app, base_url="https://coordinator.example")
 
     def client(self, party: str, identity: Identity | None = None) -> PostClient:

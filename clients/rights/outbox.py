@@ -16,6 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import DatabaseError
 
 from clients.rights.courier import Received
 from clients.rights.outbox_tables import had, letters, queue, received
@@ -36,6 +37,7 @@ from privacy.rights import CaseNumber
 KEY_RECORD: Final = "post/key"
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 300.0
+_TABLES: Final = (queue, letters, had, received)
 _AT_ONCE: Final = 1_000
 """Items that are decrypted for one call."""
 _REMEMBERED_SECONDS: Final = (2 * KEPT_DAYS + 1) * 86_400.0
@@ -76,7 +78,10 @@ class Outbox:
     def __init__(self, vault: Vault, now: Callable[[], float]) -> None:
         self._engine, self._now = vault.engine, now
         self._cipher = AESGCM(vault.keep(KEY_RECORD, secrets.token_bytes(KEY_BYTES)))
-        metadata.create_all(self._engine, [queue, letters, had, received])
+        try:
+            metadata.create_all(self._engine, _TABLES)
+        except DatabaseError:  # another process was creating them at the same moment
+            metadata.create_all(self._engine, _TABLES)
 
     # --- out
 

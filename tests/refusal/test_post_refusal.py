@@ -21,6 +21,7 @@ from federation.post_requests import PREFIX, signed_headers
 from privacy.errors import MessageInvalid, PeerDropped, SealBroken, SignatureInvalid, UnexpectedMessage
 from privacy.sealing import Identity
 from server import post_callers, post_routes
+from server.web import create_app
 
 A, B = "a" * 32, "b" * 32
 
@@ -237,6 +238,14 @@ def call(scene, method, path, body, headers):
 
 def is_refused(scene, method, path, body, headers):
     assert call(scene, method, path, body, headers) == (404, NOTHING)
+
+
+def test_the_post_adds_just_its_routes(scene):
+    with_post = {route.path for route in scene.app.routes}
+    without = {route.path for route in create_app("https://127.0.0.1:1", scene.trust, "driver").routes}
+    assert with_post - without == {
+        "/post", "/post/{letter}", "/post/{recipient}/{letter}", "/ledger", "/ledger/head", "/ledger/{number}",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
