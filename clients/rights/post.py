@@ -22,7 +22,7 @@ from federation.post_client import PostClient, Put
 from federation.post_messages import Answered, Asked, Delivered, Item
 from federation.roster import Roster
 from federation.roster_file import RosterFile
-from privacy.errors import CryptoError, PeerDropped, ProtocolError, SilhouetteError
+from privacy.errors import CryptoError, ProtocolError, SilhouetteError
 from privacy.rights import TaskAnswer
 from privacy.sealing import Identity, PublicIdentity
 
@@ -69,11 +69,9 @@ class PostCourier:
     ) -> None:
         """Queue a task, or an answer with its signature; it goes out with the next `exchange`.
 
-        Raises `PeerDropped` for a party that is not in the roster, `MessageInvalid` for what no letter has room for.
+        What is for a party that is not in the roster waits until it is. Raises `MessageInvalid` for what no letter has
+        room for.
         """
-        roster = self._read_roster()
-        if roster is None or party not in {entry.name for entry in roster.parties}:
-            raise PeerDropped("party_not_enrolled", party=party)
         item = Answered(message, signature) if isinstance(message, TaskAnswer) else Asked(message)
         self._outbox.add(party, item, connection)
 
@@ -145,7 +143,7 @@ class PostCourier:
             return seal_letter(items, letter, self._own, self._identity, recipient, peers[recipient])
 
         for recipient in self._outbox.waiting():
-            # Who has left the roster gets no letter; what is queued waits in case it comes back.
+            # Who has left the roster gets no letter; what is queued waits, and holds up nobody else.
             while recipient in peers and self._outbox.pack(recipient, seal):
                 pass
         sent = 0

@@ -1,5 +1,6 @@
 """A node's outbox and inbox: nothing is lost or taken in twice, whoever is away or killed in between."""
 
+import msgspec
 import pytest
 from post_scene import CASE, Away, Scene, a_task, an_answer
 from sqlalchemy import create_engine, text
@@ -98,10 +99,15 @@ def test_an_item_that_no_letter_holds_refuses(bank, monkeypatch):
     assert caught.value.key == "post_too_large"
 
 
-def test_a_party_that_is_not_enrolled_is_named(bank):
-    with pytest.raises(PeerDropped) as caught:
-        bank.send("stranger", a_task())
-    assert caught.value.values == {"party": "stranger"}
+def test_what_is_for_a_party_that_is_not_enrolled_waits_until_it_is(scene, bank, shop):
+    roster = scene.home.roster
+    scene.home.write_roster(msgspec.structs.replace(roster, parties=roster.parties[:1] + roster.parties[2:]))
+    bank.send("shop", a_task())
+    bank.send("telecom", a_task())
+    assert bank.exchange() == (True, 1, 0, 0)
+    scene.home.write_roster(roster)
+    assert bank.exchange().sent == 1
+    assert shop.exchange().received == 1
 
 
 # --- durable
@@ -272,6 +278,5 @@ def test_an_item_that_was_moved_or_changed_refuses(bank, tmp_path):
 
 def test_a_node_that_has_joined_nothing_waits(bank):
     bank._read_roster = lambda: None
+    bank.send("shop", a_task())
     assert bank.exchange() == (False, 0, 0, 0)
-    with pytest.raises(PeerDropped):
-        bank.send("shop", a_task())
