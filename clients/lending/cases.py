@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -36,6 +37,8 @@ from privacy.policy import Basis, Policy, PurposeClass
 from privacy.reasons import Finding, Reason
 
 DECISIONS: Final = "decisions.csv"
+PLANS: Final = "lending/plan/"
+"""Vault records of the policies that decisions were made by, by their digest, for whoever explains one later."""
 SCORE_COLUMNS: Final = {Scale.POINTS: ("points",), Scale.PD: ("pd", "score")}
 """The columns of customers.csv that may hold scores of a scale: of a scorecard, calibrated, before the trees'."""
 FEWEST_COUNTED: Final = 10
@@ -94,6 +97,7 @@ def decide_about(home: NodeHome, results: Path, policy_file: Path, attributes: P
     applicants = _applicants(plan, customers, refused[~excluded], own, kinds)
     decisions = decide(plan, applicants, today())
     _log(home, policy, decisions)
+    home.vault.keep(PLANS + plan.digest, msgspec.json.encode(plan))
     table = decisions.table()
     for place, name in enumerate(name for name in (_ID, _ROW) if name in customers):
         table.insert(place, name, customers[name])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from clients.gate.retention import COPIES
+from clients.gate import retention
 from clients.home import NodeHome
 from clients.rights.held import Copy, gather
 from clients.rights.located import Located
@@ -27,6 +27,7 @@ from privacy.texts import LANGUAGES
 if TYPE_CHECKING:
     from clients.rights.cases import Case
 
+COPIES: Final = retention.COPIES
 KEPT_DAYS: Final = 30
 JSON_FILE: Final = "copy.json"
 
