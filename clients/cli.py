@@ -19,7 +19,9 @@ from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
 from clients.gate.cli import policy_app
+from clients.incidents.cli import incident_app
 from clients.lending.cli import lending_app
+from clients.rights.cli import request_app
 from clients.validation.cli import validation_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
@@ -37,7 +39,9 @@ app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
 app.add_typer(validation_app, name="validation")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
+app.add_typer(incident_app, name="incident")
 app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
