@@ -8,6 +8,7 @@ are counted before they are given: one that breaks off afterwards has learnt the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,8 @@ from federation.binning import Bools
 from federation.pace import today
 from privacy.errors import Denied
 
-_ANSWERED: Final = "answered/"
+ANSWERED: Final = "answered/"
+"""Vault records of these counts begin so."""
 _KEPT_DAYS: Final = 2.0
 _DIGEST_BYTES: Final = 16
 
@@ -27,7 +29,7 @@ class AnsweredToday:
     """The counts of one model, for one session: its reruns of a stage give the same answers, which count once."""
 
     def __init__(self, home: NodeHome, model_id: bytes) -> None:
-        self._home, self._name = home, _ANSWERED + model_id.hex()
+        self._home, self._name = home, ANSWERED + model_id.hex()
         self._day = today().isoformat()
         self._counts: dict[bytes, int] = {}
         self._given: set[bytes] = set()
@@ -54,6 +56,20 @@ class AnsweredToday:
         self._given |= new
         record = msgspec.msgpack.encode((self._day, self._counts))
         self._home.vault.put(self._name, record, days=_KEPT_DAYS)
+
+
+def without_people(record: bytes, identifiers: Collection[bytes]) -> bytes:
+    """A model's record without the counts of some people."""
+    day, counts = msgspec.msgpack.decode(record, type=tuple[str, dict[bytes, int]])
+    for identifier in identifiers:
+        counts.pop(_digest(identifier), None)
+    return msgspec.msgpack.encode((day, counts))
+
+
+def counted_in(record: bytes, identifiers: Sequence[bytes]) -> Bools:
+    """(n,): whom a model's record has a count of."""
+    _, counts = msgspec.msgpack.decode(record, type=tuple[str, dict[bytes, int]])
+    return np.array([_digest(identifier) in counts for identifier in identifiers], dtype=np.bool_)
 
 
 def _digest(identifier: bytes) -> bytes:

@@ -62,12 +62,14 @@ class StageContext:
         """Whether the matching has to begin again and has not ended since."""
         self._closing = ExitStack()
         self._at_end: list[Callable[[], None]] = []
+        self.trained: dict[str, str] = {}
+        """The number of the model that this job has trained, by kind; a stage that began again has replaced its own."""
         self._answered: dict[bytes, AnsweredToday] = {}
         self.results = home.results / f"{job.name}-{session[:8]}"
         """Where this party's own people find the outcome."""
         if self.results.exists():  # another session's, whose name begins alike
             self.results = home.results / f"{job.name}-{session}"
-        self._session = session
+        self.session = session
         self._prefix = record_name(session, "")
 
     @property
@@ -150,7 +152,7 @@ class StageContext:
         gone = self.table.rows[self.kept.rows_at(places)]
         leaving = np.isin(self.kept.places, places)
         self.kept.drop(places)
-        remove_rows(self.home.vault, self._session, leaving)
+        remove_rows(self.home.vault, self.session, leaving)
         remove_customers(self.results, gone)
 
     def keep_handle(self) -> None:

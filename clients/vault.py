@@ -47,6 +47,10 @@ BUSY_SECONDS: Final = 30.0
 SEALED_TABLE: Final = "sealed"
 
 
+Change = Callable[[Mapping[str, bytes]], Mapping[str, bytes | None]]
+"""From what is stored under some names to what is to be there; None removes a record, one that is left out stays."""
+
+
 class _Base(DeclarativeBase):
     pass
 
@@ -197,15 +201,21 @@ class Vault:
         except (InvalidTag, ValueError):  # a stump of a record has no whole nonce
             raise SealBroken("vault_broken", name=record.name) from None
 
-    def edit(
-        self, names: Sequence[str], change: Callable[[Mapping[str, bytes]], Mapping[str, bytes | None]]
-    ) -> list[bytes]:
+    def held(self, names: Sequence[str]) -> dict[str, bytes]:
+        """What is stored under these names, whether or not its time is over: to look for what has to be deleted.
+
+        Raises `SealBroken`.
+        """
+        with Session(self._engine) as session:
+            found = session.scalars(select(_Sealed).where(_Sealed.name.in_(names)))
+            return {record.name: self._open(record) for record in found}
+
+    def edit(self, names: Sequence[str], change: Change) -> list[bytes]:
         """Change records in one transaction between which no other writer comes.
 
-        change: from what is stored under these names to what is to be there; None removes a record, one that is left
-        out stays as it is. Records whose time is over are changed too, and nobody's time grows longer. Returns the
-        beginnings of the sealed values that are no longer there: by them what the database's files still hold of these
-        can be found (`clients.consents.forgetting.clear_traces`). Raises `SealBroken`, and then nothing has changed.
+        Records whose time is over are changed too, and nobody's time grows longer. Returns the beginnings of the sealed
+        values that are no longer there: by them what the database's files still hold of these can be found
+        (`clients.consents.forgetting.clear_traces`). Raises `SealBroken`, and then nothing has changed.
         """
         old: list[bytes] = []
         with Session(self._engine) as session, session.begin():

@@ -40,6 +40,11 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: int
 
 
+def firm_of(record: bytes) -> str:
+    """What a task's record calls its firm. Raises `msgspec.MsgspecError` for a record that is none."""
+    return msgspec.msgpack.decode(record, type=_Kept).task.firm
+
+
 class AlertDesk:
     """The tasks of one node."""
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 APPEALS: Final = "lending/appeal/"
 """Vault records of appeals begin so."""
+LENDING: Final = "lending"
+"""The project of references to subjects in appeals: those in jobs cannot be linked with them."""
 KEPT_DAYS: Final = 3 * 366
 """As long as impact assessments and records of processing (PIPL 56), counted from the last change."""
 DEFAULT_DAYS: Final = 15

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.markup import escape
@@ -29,8 +29,6 @@ appeal_app = make_app(text("lending.help_appeal"))
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
 ReviewerOption = Annotated[str, typer.Option(help=text("lending.option_reviewer"))]
-LENDING: Final = "lending"
-"""The project of references to subjects in appeals: those in jobs cannot be linked with them."""
 
 
 @appeal_app.command("request", help=text("lending.help_request"))
@@ -95,6 +93,7 @@ def _reference(node: NodeHome, file: Path | None) -> str:
     from clients.consents.node import changes_of
     from clients.consents.subjects import kind_label
     from clients.consents.tables import Source
+    from clients.lending.appeals import LENDING
 
     cells = read_identifiers(file)
     if len(cells) != 1:

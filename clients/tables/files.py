@@ -12,10 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clients.tables.columns import Mask
 from clients.tables.problems import Problem
 
 ENCODINGS: Final = ("utf-8-sig", "gb18030")
@@ -53,7 +55,8 @@ class Reading:
     """What was read of one file.
 
     columns: the names of all columns in the file; rows: data rows read; frame: the wanted columns that exist and
-    are not streamed, CSV cells as text; None when the file cannot be read at all.
+    are not streamed, CSV cells as text; None when the file cannot be read at all. deleted: (rows,), where no column of
+    the file has anything: what is left of a row whose person was deleted (`clients.rights.erasers.features`).
     """
 
     columns: tuple[str, ...] = ()
@@ -61,6 +64,7 @@ class Reading:
     frame: pd.DataFrame | None = None
     encoding: str | None = None
     problems: list[Problem] = field(default_factory=list)
+    deleted: Mask = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     @property
     def notes(self) -> tuple[Problem, ...]:
@@ -106,7 +110,7 @@ def _read_csv(file: Path, wanted: Sequence[str] | None, limit: int | None, strea
             with file.open(encoding=encoding, newline="") as lines:
                 rows = csv.reader(lines)
                 reading.columns = tuple(next(rows, ()))
-                total, overlong = _survey(rows, len(reading.columns), limit)
+                total, overlong, blank = _survey(rows, len(reading.columns), limit)
             present = _present(file, wanted, reading)
             if overlong and present:
                 values = {"file": str(file), "rows": len(overlong), "line": overlong[0]}
@@ -114,6 +118,7 @@ def _read_csv(file: Path, wanted: Sequence[str] | None, limit: int | None, strea
                 present = []
             if present:
                 _read_csv_rows(file, present, limit, stream, reading, total)
+                reading.deleted = _mask_of(blank, reading.rows)
         except UnicodeDecodeError:
             continue
         except (pd.errors.ParserError, csv.Error) as error:
@@ -149,19 +154,28 @@ def as_arrow(cells: pd.Series) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _survey(rows: Iterable[list[str]], width: int, limit: int | None) -> tuple[int, list[int]]:
-    """How many rows there are, and the lines that have more cells than the header.
+def _survey(rows: Iterable[list[str]], width: int, limit: int | None) -> tuple[int, list[int], list[int]]:
+    """How many rows there are, the lines that have more cells than the header, and the places of rows without anything.
 
     pandas would cut them off in silence, and an unquoted comma (1,234.50) shifts every cell to its right.
     Empty cells at the end do no harm.
     """
     total = 0
     overlong = []
+    blank = []
     for number, row in enumerate(islice(rows, limit), start=2):
+        if row and not any(row):
+            blank.append(total)
         total += bool(row)
         if len(row) > width and any(cell.strip() for cell in row[width:]):
             overlong.append(number)
-    return total, overlong
+    return total, overlong, blank
+
+
+def _mask_of(places: Sequence[int], rows: int) -> Mask:
+    mask = np.zeros(rows, dtype=np.bool_)
+    mask[[place for place in places if place < rows]] = True
+    return mask
 
 
 def _read_parquet(
@@ -194,8 +208,23 @@ def _read_parquet(
                 reading.frame = table.to_pandas(ignore_metadata=True)
             else:
                 reading.frame = pd.DataFrame(index=pd.RangeIndex(reading.rows))
+            reading.deleted = _mask_of(_blank_rows(parquet), reading.rows)
     except (pa.ArrowException, OSError):
         reading.problems.append(Problem("errors.table_parquet", {"file": str(file)}))
+
+
+def _blank_rows(parquet: pq.ParquetFile) -> list[int]:
+    """The places of rows without anything; only row groups are read whose columns all have gaps."""
+    blank: list[int] = []
+    start = 0
+    for number in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        statistics = [group.column(column).statistics for column in range(group.num_columns)]
+        if all(one is None or not one.has_null_count or one.null_count for one in statistics):
+            gaps = [column.is_null().to_numpy() for column in parquet.read_row_group(number).columns]
+            blank += (np.flatnonzero(np.all(gaps, axis=0)) + start).tolist()
+        start += group.num_rows
+    return blank
 
 
 def _present(file: Path, wanted: Sequence[str] | None, reading: Reading) -> list[str]:
