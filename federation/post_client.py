@@ -62,6 +62,7 @@ class PostClient:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._own, self._identity, self._coordinator, self._now = own, identity, roster.coordinator, now
+        self._is_own = http is None
         self._http = http or httpx.Client(
             base_url=roster.url,
             verify=ssl.create_default_context(cadata=roster.certificate),
@@ -78,8 +79,9 @@ class PostClient:
         self.close()
 
     def close(self) -> None:
-        """Release the connections."""
-        self._http.close()
+        """Release the connections; another's client stays open."""
+        if self._is_own:
+            self._http.close()
 
     def put(self, recipient: str, letter: str, data: bytes) -> Put:
         """Hand a letter over, which may be done again."""
