@@ -33,6 +33,8 @@ def calibrated(context: StageContext, scores: PointScores) -> Calibration:
     """
     train = context.kept.train_rows
     train = train[scores.answered[train]]
+    # In the order of the file, so that the same people give the same sums to the last bit.
+    train = train[np.argsort(context.file_rows(train), kind="stable")]
     label = context.aligned_label()[train]
     if len(train) < context.k_min or label.min(initial=1) == label.max(initial=0):
         raise ConfigInvalid("training_one_class")

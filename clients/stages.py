@@ -10,6 +10,8 @@ import msgspec
 
 from clients.context import StageContext
 from clients.enterprise.stage import EnterpriseStage
+from clients.forgetting.cards import keep_card, segments_number
+from clients.forgetting.digests import segments_part
 from clients.forgetting.earlier import EarlierSegments, starts_among
 from clients.forgetting.stage import RecallStage, keep_rows
 from clients.plans import kmeans_options
@@ -22,7 +24,7 @@ from clients.risk_stages import RiskStage, ScoreStage
 from clients.scorecard_stages import BinsStage, PointsStage, ScorecardStage, SelectStage
 from federation import align, align_oprf, kmeans
 from federation.clusters import standardize
-from federation.jobs import MatchMode, Stage, encode_job
+from federation.jobs import MatchMode, Method, Stage, encode_job
 from federation.messages import Message
 from federation.roles import Role, View
 from federation.session import ClusterRelease
@@ -152,6 +154,8 @@ class SegmentsStage:
                 )
             )
         context.keep("segments", msgspec.msgpack.encode(record))
+        part = segments_part(found.n_clusters, context.admitted(context.plan.segment_fields), found.centroids)
+        keep_card(context, Method.KMEANS, segments_number(context.session), part)
         return releases
 
 

@@ -26,7 +26,7 @@ def job_again(home: CoordinatorHome, session: str) -> Job:
         )
         check_job(job)
         return job
-    raise ConfigInvalid("forget_session_unknown", session=session)
+    raise ConfigInvalid("forget_session_unknown", name=session)
 
 
 def _is_of(record: JobRecord, session: str) -> bool:

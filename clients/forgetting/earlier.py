@@ -46,14 +46,14 @@ class EarlierJob:
     def check(self, job: Job) -> None:
         """Raises `ConfigInvalid` unless `job` asks for the same with the same parties."""
         if not job.is_again(self.job):
-            raise ConfigInvalid("forget_other_job", job=job.name, session=self.session)
+            raise ConfigInvalid("forget_other_job", job=job.name, name=self.session)
 
 
 def record(home: NodeHome, session: str, name: str) -> bytes:
     """A record of a job. Raises `ConfigInvalid` when there is none."""
     data = home.vault.get(record_name(session, name))
     if data is None:
-        raise ConfigInvalid("forget_record_missing", name=name, session=session)
+        raise ConfigInvalid("forget_record_missing", record=name, name=session)
     return data
 
 
@@ -69,7 +69,7 @@ class EarlierSegments:
         """Raises `ConfigInvalid` when this party kept no segments, or not how they began."""
         kept = msgspec.msgpack.decode(record(home, session, SEGMENTS))
         if "n_clusters" not in kept:
-            raise ConfigInvalid("forget_record_missing", name=SEGMENTS, session=session)
+            raise ConfigInvalid("forget_record_missing", record=SEGMENTS, name=session)
         return cls(kept["n_clusters"], np.frombuffer(kept.get("start_rows", b""), dtype=np.int64))
 
 
