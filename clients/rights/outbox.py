@@ -141,8 +141,12 @@ class Outbox:
         self._change(letter, data=b"", returned=self._now())
 
     def undelivered(self) -> list[CameBack]:
-        """Letters that came back and were not dealt with (`forget`)."""
-        query = select(letters.c.letter, letters.c.recipient, letters.c.cases).where(letters.c.returned > 0)
+        """Letters that came back and were not dealt with (`forget`).
+
+        Only after a while: whoever sends them again at once would have them back at once.
+        """
+        is_back = (letters.c.returned > 0) & (letters.c.returned <= self._now() - LAST_RETRY_SECONDS)
+        query = select(letters.c.letter, letters.c.recipient, letters.c.cases).where(is_back)
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(letters.c.number)).all()
         return [

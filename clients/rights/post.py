@@ -26,7 +26,7 @@ from privacy.errors import CryptoError, ProtocolError, SilhouetteError
 from privacy.rights import TaskAnswer
 from privacy.sealing import Identity, PublicIdentity
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("silhouette.post")
 LOCK_FILE: Final = "post.lock"
 MOST_ROUNDS: Final = 100
 """Of letters in one exchange: whoever calls it has other things to do too."""
@@ -84,7 +84,10 @@ class PostCourier:
         self._outbox.confirm(int(letter.number) for letter in letters)
 
     def undelivered(self) -> list[CameBack]:
-        """Letters that their recipients did not fetch in time or could not open, until they are settled."""
+        """Letters that their recipients did not fetch in time or could not open, until they are settled.
+
+        Five minutes after they came back, so that sending them again is no endless game.
+        """
         return self._outbox.undelivered()
 
     def settle(self, letters: Sequence[CameBack]) -> None:

@@ -91,5 +91,6 @@ def test_every_item_arrives_once(steps):
         for party, courier in couriers.items():
             take(courier, got[party])
             assert Counter(got[party]) == Counter(sent[party])
+            scene.clock.seconds += 300
             assert courier.undelivered() == []
             assert scene.client(party).fetch().letters == ()

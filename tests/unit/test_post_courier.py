@@ -231,6 +231,8 @@ def test_a_letter_that_nobody_fetched_comes_back_with_its_cases(scene, bank):
     scene.post.office.sweep()
     assert bank.exchange().returned == 1
     assert bank.exchange().returned == 0, "told once"
+    assert bank.undelivered() == [], "not at once"
+    scene.clock.seconds += outbox_module.LAST_RETRY_SECONDS
     (back,) = bank.undelivered()
     assert (back.recipient, back.cases) == ("shop", (case_of(1), case_of(2)))
     bank.settle([back])
@@ -249,6 +251,7 @@ def test_a_letter_for_other_keys_comes_back_and_is_in_nobodys_way(scene, tmp_pat
     assert shop.receive() == []
     assert "does not open (seal_broken)" in caplog.text
     assert bank.exchange().returned == telecom.exchange().returned == 1
+    scene.clock.seconds += outbox_module.LAST_RETRY_SECONDS
     assert bank.undelivered()[0].cases == (case_of(1),)
 
 
