@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from clients.backup import shredding
+from clients.forgetting.cards import taint
 from clients.home import NodeHome
 from clients.rights.erasers.eraser import BaseEraser
 from clients.rights.erasers.wanted import Mask, Wanted
 from clients.rights.located import Located
-from privacy.rights import Artefact, Outcome, Result
+from privacy.rights import Artefact, Outcome
 
 _NUMBER_BYTES: Final = 16
 
@@ -25,23 +24,17 @@ class ModelEraser(BaseEraser):
     artefact = Artefact.MODEL
 
     def _erase(self, home: NodeHome, wanted: Wanted) -> list[Outcome]:
-        taint = _taint()
-        if taint is None:
-            return [self.outcome(Result.UNSUPPORTED)] * len(wanted)
-        return list(taint(home, wanted.subjects))
+        """What becomes of a model depends on the jobs that a subject was in: one is asked about for all of the same."""
+        first: dict[frozenset[str], Located] = {}
+        jobs = [frozenset(name.session for name in one.shared) for one in wanted.subjects]
+        for sessions, one in zip(jobs, wanted.subjects, strict=True):
+            first.setdefault(sessions, one)
+        outcomes = dict(zip(first, taint(home, list(first.values())), strict=True))
+        return [outcomes[sessions] for sessions in jobs]
 
     def _remains(self, home: NodeHome, wanted: Wanted) -> Mask:
         """A marked model has no row; the rows are the matching's, which has an eraser of its own."""
         return np.zeros(len(wanted), dtype=np.bool_)
-
-
-def _taint() -> Callable[[NodeHome, Sequence[Located]], Sequence[Outcome]] | None:
-    try:
-        cards: Any = importlib.import_module("clients.forgetting.cards")
-    except ModuleNotFoundError:
-        return None
-    taint: Callable[[NodeHome, Sequence[Located]], Sequence[Outcome]] = cards.taint
-    return taint
 
 
 class BackupEraser(BaseEraser):
