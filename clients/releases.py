@@ -30,10 +30,12 @@ from privacy.texts import catalogue
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _FUNNEL: Final = "tables.funnel."
 _ENDS: Final = ("rows_in_file", "eligible")
+_TOLD_AS: Final = {"deleted": "identifier_missing"}
+"""How many people had their data deleted is nobody else's business: to others such a row has no identifier."""
 EXCLUSION_REASONS: Final = tuple(
     reason
     for key in catalogue("en")
-    if key.startswith(_FUNNEL) and (reason := key.removeprefix(_FUNNEL)) not in _ENDS
+    if key.startswith(_FUNNEL) and (reason := key.removeprefix(_FUNNEL)) not in {*_ENDS, *_TOLD_AS}
 )
 """Everything that may exclude a row, in the order in which `clients.tables` asks."""
 _OF_THE_FILE: Final = frozenset(EXCLUSION_REASONS) - frozenset(STEP_REASONS)
@@ -51,7 +53,8 @@ def match_release(context: StageContext, matched: int) -> MatchRelease:
     asked = steps_of(context.gate.terms) | _OF_THE_FILE
     found = {reason: 0 for reason in EXCLUSION_REASONS if reason in asked}
     for step in excluded:
-        found[step.reason] += step.rows  # consents for several recipients are asked about one by one
+        # Consents for several recipients are asked about one by one.
+        found[_TOLD_AS.get(step.reason, step.reason)] += step.rows
     # Rows and eligible rows are shown, so the exclusions' sum is known: never only one of them is hidden.
     hidden = hidden_totals(np.array(list(found.values()), dtype=np.int64), context.k_min).tolist()
     funnel = tuple(

@@ -102,7 +102,7 @@ def load(
     funnel = Funnel(reading.rows)
     is_counted = False
     if found is not None:
-        exclude_unusable(found, funnel)
+        exclude_unusable(found, funnel, reading.deleted)
         bad_identifiers = identifier_problems(spec, funnel)
         problems += bad_identifiers
         is_counted = not bad_identifiers
@@ -176,6 +176,8 @@ def identifier_problems(spec: TableSpec, funnel: Funnel) -> list[Problem]:
         for step in funnel.excluded
         if step.reason.startswith(prefix)
     }
+    if not any(reasons.values()):  # everybody was deleted
+        return [Problem("errors.table_empty", {"file": spec.path})]
     values = {
         "file": spec.path,
         "column": spec.id_column,

@@ -9,7 +9,7 @@ import numpy as np
 
 from clients.tables.columns import convert
 from clients.tables.consents import read_consents
-from clients.tables.files import Progress, no_progress
+from clients.tables.files import Progress, Reading, no_progress
 from clients.tables.joins import repetitions
 from clients.tables.loading import field_problems, identifier_problems, other_columns, read_label
 from clients.tables.problems import Problem
@@ -32,7 +32,8 @@ class TableReport(msgspec.Struct, frozen=True):
     """What is in a table and what is wrong with it.
 
     respelled: rows whose identifier reads otherwise in the file than after normalisation. collisions: subjects that the
-    file spells in more than one way, which only normalisation shows to be the same.
+    file spells in more than one way, which only normalisation shows to be the same. deleted: rows that are empty since
+    their subject was deleted.
     usable_rows: rows with a good identifier, not repeated, of age; what general consent then leaves, going by the file
     alone, is in `eligible` by purpose, what it takes in `excluded_no_consent`. Both are empty without a consent log. A
     job may leave fewer: it goes by the consent store, and asks for separate consents too.
@@ -46,6 +47,7 @@ class TableReport(msgspec.Struct, frozen=True):
     valid_identifiers: int = 0
     bad_identifiers: dict[str, int] = {}
     respelled: int = 0
+    deleted: int = 0
     duplicates: int = 0
     collisions: int = 0
     under_age: int = 0
@@ -73,7 +75,7 @@ def validate(
     now = datetime.now(UTC)
     consents, consent_problems = read_consents(spec, now)
     problems += consent_problems
-    notes = (*reading.notes, *_format_notes(spec))
+    notes = (*reading.notes, *_format_notes(spec), *_deleted_notes(spec, reading))
     frame = reading.frame
     if frame is None:
         return TableReport(
@@ -87,7 +89,7 @@ def validate(
     funnel = Funnel(reading.rows)
     eligible: dict[str, int] = {}
     if found is not None:
-        exclude_unusable(found, funnel)
+        exclude_unusable(found, funnel, reading.deleted)
         problems += identifier_problems(spec, funnel)
         exclude_by_age(spec, frame, today or now.astimezone().date(), funnel)
         for purpose in [] if consents is None else consents.purposes:
@@ -122,10 +124,13 @@ def validate(
         encoding=reading.encoding,
         rows=reading.rows,
         columns=reading.columns,
-        valid_identifiers=reading.rows - sum(bad.values()) if found is not None else 0,
+        valid_identifiers=reading.rows - sum(bad.values()) - counts.get("deleted", 0)
+        if found is not None
+        else 0,
         bad_identifiers=bad,
         respelled=0 if found is None else len(found.respelled),
         collisions=0 if found is None else collisions(found),
+        deleted=counts.get("deleted", 0),
         duplicates=counts.get("duplicate", 0),
         under_age=counts.get("under_age", 0),
         age_unknown=counts.get("age_unknown", 0),
@@ -146,6 +151,11 @@ def collisions(found: NormalizedIdentifiers) -> int:
     before, after = repetitions(found.identifiers)
     differs = after[(spelling[before] != spelling[after]) & found.valid[after]]
     return len(np.unique(found.identifiers[differs]))
+
+
+def _deleted_notes(spec: TableSpec, reading: Reading) -> tuple[Problem, ...]:
+    rows = int(reading.deleted.sum())
+    return (Problem("tables.notes.deleted", {"file": spec.path, "rows": rows}),) if rows else ()
 
 
 def _format_notes(spec: TableSpec) -> tuple[Problem, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,6 +17,7 @@ from clients.tables.files import Progress, Reading, Stream, no_progress, read_co
 from clients.tables.joins import repeated
 from clients.tables.problems import Problem
 from clients.tables.specs import TableSpec
+from privacy.identifiers import IdentifierReason
 from privacy.normalization import NormalizedIdentifiers, normalize
 
 
@@ -77,9 +79,16 @@ def normalized(spec: TableSpec, cells: pa.Array) -> NormalizedIdentifiers:
     return normalize(spec.id_kind, as_cells(cells), spec.extra_prefixes, spec.id_format)
 
 
-def exclude_unusable(identifiers: NormalizedIdentifiers, funnel: Funnel) -> None:
-    """Excludes rows without an identifier, and all but the last row of each subject."""
-    funnel.exclude_identifiers(identifiers.reasons, identifiers.valid)
+def exclude_unusable(identifiers: NormalizedIdentifiers, funnel: Funnel, deleted: Mask | None = None) -> None:
+    """Excludes rows without an identifier, and all but the last row of each subject.
+
+    deleted: (n,) rows without anything, see `Reading`; these are no faults of the file.
+    """
+    reasons = Counter(identifiers.reasons)
+    if deleted is not None and deleted.any():
+        reasons[IdentifierReason.MISSING.value] -= int(deleted.sum())
+        funnel.exclude("deleted", deleted)
+    funnel.exclude_identifiers(+reasons, identifiers.valid)
     is_repeated = np.zeros(len(identifiers), dtype=bool)
     # Rows without an identifier repeat one another, which excludes none of them twice.
     is_repeated[repeated(identifiers.identifiers)] = True
