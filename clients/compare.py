@@ -16,20 +16,24 @@ from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import adjusted_rand_score
 
+from clients.artefacts import Integers
 from clients.compare_scorecard import compare_scorecard
 from clients.context import StageContext
 from clients.finished import TRAIN_ROWS
 from clients.gate.gate import Gate
 from clients.home import NodeHome
-from clients.plans import boosting_options
+from clients.plans import boosting_options, risk_plan
 from clients.releases import quality_decimals
+from clients.risk_shards import MODEL_RECORD, SHARDS_RECORD, figure_bins
 from federation import metrics
 from federation.binning import Binning
 from federation.clusters import standardize
 from federation.jobs import Job, decode_job
 from federation.points_models import FeatureHolderScorecard, LabelHolderScorecard
 from federation.scoring import FeatureHolderModel, LabelHolderModel
-from federation.trees import BoostingOptions, Draws, Growth, fit_trees
+from federation.shards_records import LabelShards
+from federation.shards_twin import fit_shards
+from federation.trees import BoostingOptions, Draws, Floats, Growth, fit_trees
 from privacy.errors import ConfigInvalid
 
 COMPARING: Final = "compare"
@@ -61,11 +65,15 @@ class PooledParty:
     def model(self) -> LabelHolderModel | FeatureHolderModel:
         """This party's part of the trees."""
         kind = LabelHolderModel if self.context.is_label_holder else FeatureHolderModel
-        return kind.from_bytes(self.record("risk_model"))
+        return kind.from_bytes(self.record(MODEL_RECORD))
 
-    def codes(self) -> np.ndarray[Any, Any]:
-        """Bin codes of the risk fields, by the bins that the job's model used."""
-        return self.model.binning.transform(self.context.aligned(self.context.plan.risk_fields).values)
+    def values(self) -> np.ndarray[Any, Any]:
+        """The risk fields of the model."""
+        return self.context.aligned(self.model.binning.fields).values
+
+    def bins(self, train_rows: Integers) -> Binning:
+        """By which bins the pooled models see the risk fields: those that the job's model used."""
+        return figure_bins(self.context, self.model, train_rows)
 
     def scorecard(self) -> LabelHolderScorecard | FeatureHolderScorecard:
         """This party's part of the scorecard."""
@@ -158,6 +166,38 @@ def _pooled_levels(binnings: list[Binning]) -> frozenset[int]:
     )
 
 
+def _pooled_scores(
+    job: Job,
+    parties: list[PooledParty],
+    label: np.ndarray[Any, Any],
+    train: Integers,
+    codes: np.ndarray[Any, Any],
+    levels: frozenset[int],
+) -> Floats:
+    """What the plaintext twin of the job's own training gives every matched row."""
+    options, holder, plan = boosting_options(job), parties[0], risk_plan(job)
+    keys, n_local = holder.context.file_rows(train), len(holder.model.binning.fields)
+    if plan.shards == 1:
+        seed = holder.model.seed if isinstance(holder.model, LabelHolderModel) else 0
+        draws = Draws(seed, keys)
+        twin = fit_trees(codes[train], label[train], options, n_local=n_local, draws=draws, levels=levels)
+        return twin.predict_proba(codes)
+    fields = [f"{place}.{name}" for place, party in enumerate(parties) for name in party.model.binning.fields]
+    values = np.hstack([party.values() for party in parties])
+    kept = LabelShards.from_bytes(holder.record(SHARDS_RECORD))
+    return fit_shards(
+        fields,
+        values[train],
+        label[train],
+        options,
+        keys=keys,
+        deal_seed=plan.seed,
+        seeds=[part.model.seed for part in kept.parts],
+        n_local=n_local,
+        categorical=[fields[place] for place in levels],
+    ).predict_proba(values)
+
+
 def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     """The same trees on pooled plain columns, and scikit-learn's histogram boosting with the same parameters.
 
@@ -168,18 +208,10 @@ def _compare_risk(job: Job, parties: list[PooledParty]) -> dict[str, Any]:
     label = holder.context.aligned_label()
     train = np.frombuffer(holder.record(TRAIN_ROWS), dtype=np.int64)
     test = np.setdiff1d(np.arange(len(label)), train)
-    codes = np.hstack([party.codes() for party in parties])
-    n_local = len(holder.context.plan.risk_fields)
-    seed = holder.model.seed if isinstance(holder.model, LabelHolderModel) else 0
-    levels = _pooled_levels([party.model.binning for party in parties])
-    pooled = fit_trees(
-        codes[train],
-        label[train],
-        options,
-        n_local=n_local,
-        draws=Draws(seed, holder.context.file_rows(train)),
-        levels=levels,
-    ).predict_proba(codes)
+    binnings = [party.bins(train) for party in parties]
+    codes = np.hstack([bins.transform(party.values()) for bins, party in zip(binnings, parties, strict=True)])
+    levels = _pooled_levels(binnings)
+    pooled = _pooled_scores(job, parties, label, train, codes, levels)
     federated = np.frombuffer(holder.record("scores"), dtype=np.float64)
     oracle = histogram_boosting(options, levels).fit(codes[train], label[train])
     sklearn_scores = oracle.predict_proba(codes[test])[:, 1]

@@ -16,6 +16,7 @@ from clients.gate.retention import RESULTS
 from clients.gate.rows import steps_of
 from clients.plans import Labels, boosting_options
 from clients.results import write_customers_file
+from clients.risk_shards import figure_bins
 from federation import metrics
 from federation.insight import SegmentProfile, segment_profile
 from federation.kmeans import Clustering
@@ -79,13 +80,14 @@ def scores_alone(context: StageContext) -> Floats:
     """The baseline: the same trees on the label holder's own fields, without partners; one score per matched row."""
     label, train = context.aligned_label(), context.kept.train_rows
     model = context.kept.model
-    codes = model.binning.transform(context.aligned(context.plan.risk_fields).values)
+    binning = figure_bins(context, model, train)
+    codes = binning.transform(context.aligned(context.plan.risk_fields).values)
     baseline = fit_trees(
         codes[train],
         label[train],
         boosting_options(context.job),
         draws=Draws(model.seed, context.file_rows(train)),
-        levels=model.binning.level_features,
+        levels=binning.level_features,
     )
     return baseline.predict_proba(codes)
 

@@ -12,6 +12,14 @@ from clients.lending.scored import contribution_reasons
 from clients.models import keep_model, model_for
 from clients.plans import boosting_options, risk_plan, split_rows
 from clients.releases import risk_release, score_columns, scores_alone, write_customers
+from clients.risk_shards import (
+    MODEL_RECORD,
+    ShardedRole,
+    keep_shards,
+    seed_before,
+    sharded_feature_holder,
+    sharded_label_holder,
+)
 from federation import boosting, scoring
 from federation.jobs import Method, ScoringPlan, Stage
 from federation.messages import Message
@@ -20,35 +28,37 @@ from privacy.errors import ConfigInvalid, DisclosureNotAccepted
 
 
 class RiskStage:
-    """SecureBoost training over the risk fields."""
+    """SecureBoost training over the risk fields, in one piece or in shards."""
 
-    role: boosting.LabelHolder | boosting.FeatureHolder
+    role: boosting.LabelHolder | boosting.FeatureHolder | ShardedRole
 
     def __init__(self, context: StageContext) -> None:
         self._context = context
-        job, options = context.job, boosting_options(context.job)
+        job, options, plan = context.job, boosting_options(context.job), risk_plan(context.job)
         view = context.aligned(context.plan.risk_fields)
         stopped, places = context.kept.training or (None, context.kept.places)
+        staying = np.isin(places, context.kept.places)
         categorical, store = context.home.settings.table.categorical_fields, context.shelf(Stage.RISK)
-        if context.is_label_holder:
-            label = context.aligned_label()
-            before = None
-            if isinstance(stopped, boosting.LabelHolder):
-                before = stopped.carry_on(np.isin(places, context.kept.places))
-            elif job.scorecard is None:
-                # A scorecard has made the same split already, but for people who have left since.
-                context.kept.train_rows, _ = split_rows(risk_plan(job), context.file_places, label)
+        if context.is_label_holder and stopped is None and job.scorecard is None:
+            # A scorecard has made the same split already, but for people who have left since.
+            context.kept.train_rows, _ = split_rows(plan, context.file_places, context.aligned_label())
+        if plan.shards > 1 and context.is_label_holder:
+            self.role = sharded_label_holder(context, stopped, staying)
+        elif plan.shards > 1:
+            self.role = sharded_feature_holder(context, stopped)
+        elif context.is_label_holder:
             self.role = boosting.LabelHolder(
                 job.roles,
                 view,
-                label,
+                context.aligned_label(),
                 context.kept.train_rows,
                 options,
                 decryptor=context.decryptor.expect(options.trees - options.first_tree_local),
                 public_key=context.key.public,
-                before=before,
+                before=stopped.carry_on(staying) if isinstance(stopped, boosting.LabelHolder) else None,
                 categorical=categorical,
                 row_keys=context.file_rows(context.kept.train_rows),
+                seed=seed_before(context),
                 store=store,
             )
         else:
@@ -71,7 +81,8 @@ class RiskStage:
         if model is not None:
             context.kept.model, context.kept.training = model, None
             data = model.to_bytes()
-            context.keep("risk_model", data)
+            context.keep(MODEL_RECORD, data)
+            keep_shards(context, self.role)
             keep_model(context, Method.SECUREBOOST, model.model_id, data)
             context.keep(TRAIN_ROWS, context.kept.train_rows.tobytes())
         return []

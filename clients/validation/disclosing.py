@@ -75,4 +75,4 @@ def undeclared_in(job: Job, received: Mapping[str, int]) -> int:
 
 def _protocols(job: Job) -> tuple[Disclosures, ...]:
     stages: tuple[Stage, ...] = job.stages
-    return tuple(protocol for stage in stages for protocol in protocols_of(stage, job.match))
+    return tuple(protocol for stage in stages for protocol in protocols_of(stage, job.match, job.risk))

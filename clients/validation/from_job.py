@@ -18,6 +18,7 @@ from clients.context import StageContext
 from clients.gate.policy import active_policy
 from clients.plans import risk_plan, scorecard_plan
 from clients.releases import importance_of, match_release
+from clients.risk_shards import figure_bins
 from clients.validation.build import build, default_card
 from clients.validation.disclosing import Counted, learnt_in, undeclared_in
 from clients.validation.evidence import Evidence, Groups, words
@@ -96,7 +97,7 @@ def scorecard_evidence(context: StageContext, counted: Counted) -> Evidence:
 def boosting_evidence(context: StageContext, counted: Counted) -> Evidence:
     """Of the job's trees, over all matched people."""
     kept, plan = context.kept, risk_plan(context.job)
-    columns, binning = kept.columns, kept.model.binning
+    columns, binning = kept.columns, figure_bins(context, kept.model, kept.train_rows)
     rows = np.arange(len(kept.rows))
     joint, alone = (_numbers(columns[name], rows) for name in ("score", "score_alone"))
     codes = binning.transform(context.aligned(binning.fields).values).astype(np.int64)

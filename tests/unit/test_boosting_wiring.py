@@ -31,7 +31,7 @@ def test_every_option_of_a_job_reaches_the_trees():
     job = decode_job(encode_job(job_with(PLAN)))
     options = boosting_options(job)
     shared = {field.name for field in dataclasses.fields(BoostingOptions)} & set(RiskPlan.__struct_fields__)
-    assert len(shared) == len(RiskPlan.__struct_fields__) - 2  # all but test_share and seed
+    assert len(shared) == len(RiskPlan.__struct_fields__) - 3  # all but shards, test_share and seed
     for name in shared:
         assert getattr(options, name) == getattr(PLAN, name), name
         assert getattr(PLAN, name) != getattr(RiskPlan(), name), "else the test would not notice"
