@@ -14,13 +14,15 @@ from clients.app import make_app
 from clients.backup import guard
 from clients.context import forget_stale
 from clients.desk.serving import serve_desk
+from clients.forgetting.cards import retire_overdue
 from clients.gate.retention import sweep as remove_expired
 from clients.home import FLOWER_KEY_FILE, FLOWER_KEY_RECORD, NodeHome
+from clients.rights.running import serve_requests
 from clients.session import connect_http
 from clients.worker import Worker
 from federation.children import Child, flower_environment, free_port, program
 from federation.files import write_secret
-from federation.pace import Every
+from federation.pace import Every, today
 from federation.roles import SWEEP_SECONDS
 from privacy.errors import ConfigInvalid
 
@@ -78,6 +80,7 @@ def start(
     connect = connect_http(home)
     worker = Worker(f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code)
     thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    requests = threading.Thread(target=serve_requests, args=(home, stopped), name="requests", daemon=True)
     desk = None
     if desk_port is not None:
         desk = threading.Thread(
@@ -86,6 +89,7 @@ def start(
     try:
         child.start()
         thread.start()
+        requests.start()
         if desk is not None:
             desk.start()
         on_ready()
@@ -94,6 +98,7 @@ def start(
             if sweep.is_due():
                 forget_stale(home)
                 remove_expired(home)
+                retire_overdue(home, today())
             if child.exit_code is not None:
                 stopped.wait(RESTART_SECONDS)
                 if not stopped.is_set():

@@ -1,0 +1,357 @@
+"""Taking every open request as far as it can go (`privacy.rights`): killed anywhere, it goes on to the same end.
+
+A step takes cases state by state, in batches. What a transition does may be done again without harm, and is done before
+the transition is stored; what is stored is stored for a whole batch at once, with the letters to other parties in the
+same transaction. One process steps at a time. What is logged stands in the log before it is stored, so that after a
+kill it may stand there twice.
+What it does not promise. A party that was told for another party's case tells no third one: whom it has matched by
+itself hears of the request only when it is filed there as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from clients.home import NodeHome
+from clients.rights.alarms import raise_alarms
+from clients.rights.cases import Case, Partner
+from clients.rights.courier import Courier, Message, sign_answer
+from clients.rights.executing import Maker, check, execute, make
+from clients.rights.inbox import take_letters
+from clients.rights.kinds import ANSWERED
+from clients.rights.letters import keys_of
+from clients.rights.located import Eraser
+from clients.rights.restricting import restrict, review_day, task_of
+from clients.rights.scoping import scope
+from clients.rights.store import NEVER, CaseStore
+from clients.rights.telling import tell
+from federation.line_file import locked
+from federation.pace import utc_now
+from privacy.audit import EventType
+from privacy.errors import LogUnavailable, SilhouetteError
+from privacy.rights import ENDED, Artefact, CaseState, Outcome, RequestKind, Result, TaskAnswer
+
+log = logging.getLogger("silhouette.rights")
+
+LOCK_FILE: Final = "rights.lock"
+CASES_AT_ONCE: Final = 1_000
+FIRST_RETRY: Final = timedelta(minutes=1)
+LAST_RETRY: Final = timedelta(hours=1)
+"""How soon what went wrong is tried again; and how often a case that waits for others looks who is still there."""
+BETWEEN_LOOKS: Final = timedelta(minutes=10)
+LEFT: Final = "rights.outcome.left"
+
+_ORDER: Final = (
+    CaseState.PARTIAL,
+    CaseState.RECEIVED,
+    CaseState.ACKNOWLEDGED,
+    CaseState.IDENTIFIED,
+    CaseState.SCOPED,
+    CaseState.RESTRICTED,
+    CaseState.EXECUTING,
+    CaseState.CHECKED,
+    CaseState.COMPLETED,
+    CaseState.REJECTED,
+)
+_PLACES: Final = ("begun", "done", "stored")
+POINTS: Final = ("letters/begun", "letters/stored", *(f"{state}/{at}" for state in _ORDER for at in _PLACES))
+"""Where a step may be cut off: before a batch is worked on, when that is done, and when it is stored."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a step has done. moved: cases that came to each state; letters: that were taken in; is_busy: another process
+    was at it, and nothing was done."""
+
+    moved: Counter[CaseState] = field(default_factory=Counter)
+    letters: int = 0
+    alarms: int = 0
+    is_busy: bool = False
+
+
+def nothing(home: NodeHome, cases: Sequence[Case]) -> None:
+    """For an engine whose receipts nobody makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What others do for cases; again after a kill, and without harm.
+
+    makers: copies and explanations; before_erasing: what has to be kept for the receipts; ended: those receipts.
+    """
+
+    makers: Mapping[RequestKind, Maker] = field(default_factory=dict)
+    before_erasing: Callable[[NodeHome, Sequence[Case]], None] = nothing
+    ended: Callable[[NodeHome, Sequence[Case]], None] = nothing
+
+
+class Engine:
+    """The cases of one node.
+
+    erasers: in any order; on_point: is told where a step is (`POINTS`), for tests that cut it off.
+    """
+
+    def __init__(
+        self,
+        home: NodeHome,
+        courier: Courier,
+        erasers: Sequence[Eraser],
+        now: Callable[[], datetime] = utc_now,
+        hooks: Hooks = Hooks(),
+        on_point: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        self.home, self.store = home, CaseStore(home.vault)
+        self._courier, self._erasers, self._now, self._hooks = courier, erasers, now, hooks
+        self._on_point = on_point
+        self._letters: dict[str, list[tuple[str, Message, bytes]]] = {}
+        """What is sent when a case of this batch is stored."""
+        self._looked: datetime | None = None
+        self._work: dict[CaseState, Callable[[list[Case]], list[Case]]] = {
+            CaseState.PARTIAL: self._resume,
+            CaseState.RECEIVED: self._acknowledge,
+            CaseState.ACKNOWLEDGED: self._identify,
+            CaseState.IDENTIFIED: self._scope,
+            CaseState.SCOPED: self._restrict,
+            CaseState.RESTRICTED: self._begin,
+            CaseState.EXECUTING: self._execute,
+            CaseState.CHECKED: self._finish,
+            CaseState.COMPLETED: self._conclude,
+            CaseState.REJECTED: self._conclude,
+        }
+
+    def step(self) -> Progress:
+        """Take what has come from others, then every case as far as it can. Raises `LogUnavailable`."""
+        progress = Progress()
+        try:
+            with locked(self.home.folder / LOCK_FILE, 0.0):
+                self._take_letters(progress)
+                for state in _ORDER:
+                    self._take(state, progress)
+                self._look_after(progress)
+        except BlockingIOError:
+            progress.is_busy = True
+        return progress
+
+    def _look_after(self, progress: Progress) -> None:
+        """What is late raises an alarm; what ended long ago goes, and so does what was destroyed."""
+        if any(progress.moved[state] for state in ENDED):
+            self.store.clear_traces()
+        now = self._now()
+        if self._looked is None or now - self._looked >= BETWEEN_LOOKS:
+            self._looked = now
+            progress.alarms = raise_alarms(self.home, self.store, now)
+            self.store.remove_ended(now)
+
+    # --- batches
+
+    def _take_letters(self, progress: Progress) -> None:
+        while letters := self._courier.receive():
+            self._on_point("letters/begun")
+            take_letters(self.home, self.store, self._courier, letters, self._now())
+            self._on_point("letters/stored")
+            self._courier.confirm(letters)
+            progress.letters += len(letters)
+
+    def _take(self, state: CaseState, progress: Progress) -> None:
+        while batch := self.store.waiting(state, self._now(), CASES_AT_ONCE):
+            self._on_point(f"{state}/begun")
+            self._letters.clear()
+            try:
+                changed = self._work[state](batch)
+            except LogUnavailable:
+                raise
+            except SilhouetteError as error:
+                log.error("%d requests cannot go on: %s", len(batch), error.code)
+                changed = [self._later(case, error.code) for case in batch]
+            self._on_point(f"{state}/done")
+            saved = self._save(changed)
+            progress.moved.update(case.state for case in saved if case.state is not state)
+            self._on_point(f"{state}/stored")
+
+    def _save(self, cases: Sequence[Case]) -> list[Case]:
+        """Store cases, and with them the letters that they give rise to."""
+        with self.store.transaction() as connection:
+            saved = self.store.save(connection, cases)
+            for case in saved:
+                for party, message, signature in self._letters.get(case.number, ()):
+                    self._courier.send(party, message, signature, connection)
+        return saved
+
+    def _moved(self, cases: Iterable[Case], state: CaseState, wake: datetime | None = None) -> list[Case]:
+        """wake: when the cases go on; None: at once."""
+        now = self._now()
+        moved = []
+        for case in cases:
+            reached = {**case.record.reached}
+            reached.setdefault(state, now)
+            record = msgspec.structs.replace(case.record, reached=reached, problem="")
+            moved.append(
+                msgspec.structs.replace(case, state=state, updated=now, wake=wake or now, record=record)
+            )
+        return moved
+
+    def _later(self, case: Case, problem: str) -> Case:
+        """A case that is tried again, later every time."""
+        tries = case.record.retries
+        wait = min(FIRST_RETRY * 2 ** min(tries, 10), LAST_RETRY)
+        record = msgspec.structs.replace(case.record, problem=problem, retries=tries + 1)
+        return msgspec.structs.replace(case, wake=self._now() + wait, record=record)
+
+    # --- states
+
+    def _acknowledge(self, batch: list[Case]) -> list[Case]:
+        tell(self.home, EventType.DSR_ACK, batch)
+        known = [case for case in batch if case.record.identified]
+        waits = [case for case in batch if not case.record.identified]
+        acknowledged = CaseState.ACKNOWLEDGED
+        return self._moved(known, acknowledged) + self._moved(waits, acknowledged, NEVER)
+
+    def _identify(self, batch: list[Case]) -> list[Case]:
+        waits = [msgspec.structs.replace(case, wake=NEVER) for case in batch if not case.record.identified]
+        known = [case for case in batch if case.record.identified]
+        tell(self.home, EventType.DSR_VERIFIED, known)
+        return self._moved(known, CaseState.IDENTIFIED) + waits
+
+    def _scope(self, batch: list[Case]) -> list[Case]:
+        scoped = scope(self.home, batch, self._now())
+        tell(self.home, EventType.DSR_SCOPED, scoped)
+        return self._moved(scoped, CaseState.SCOPED)
+
+    def _restrict(self, batch: list[Case]) -> list[Case]:
+        restrict(self.home, batch, self._now())
+        members = keys_of(self.home)
+        told = []
+        for case in batch:
+            parties = {} if case.locators is None else case.locators.partners
+            partners = {party: Partner(sent=self._now()) for party in parties}
+            self._letters[case.number] = [
+                (party, task_of(case, party), b"") for party in parties if party in members
+            ]
+            record = msgspec.structs.replace(case.record, partners=partners)
+            told.append(self._without_strangers(msgspec.structs.replace(case, record=record), members))
+        tell(self.home, EventType.DSR_TASK_SENT, [case for case in told if case.record.partners])
+        return self._moved(told, CaseState.RESTRICTED)
+
+    def _begin(self, batch: list[Case]) -> list[Case]:
+        self._hooks.before_erasing(self.home, batch)
+        return self._moved(batch, CaseState.EXECUTING)
+
+    def _execute(self, batch: list[Case]) -> list[Case]:
+        """First what is wanted, then, when its outcomes are stored, looking for it again."""
+        wanted, over = _split(batch, is_wanting)
+        asking, acting = _split(wanted, lambda case: case.kind in ANSWERED)
+        found = make(self.home, self._hooks.makers, asking)
+        found += execute(self.home, self._erasers, acting, self._now())
+        failed, stored = _split(found, _is_open)
+        remaining, checked = _split(check(self.home, self._erasers, over), _is_open)
+        return stored + self._partial(failed + remaining) + self._moved(checked, CaseState.CHECKED)
+
+    def _finish(self, batch: list[Case]) -> list[Case]:
+        waiting, done = _split(batch, lambda case: bool(case.open_partners))
+        tell(self.home, EventType.DSR_COMPLETED, done)
+        ended = [
+            msgspec.structs.replace(case, locators=None) for case in self._moved(done, CaseState.COMPLETED)
+        ]
+        return self._answer(ended) + self._partial(waiting)
+
+    def _conclude(self, batch: list[Case]) -> list[Case]:
+        """A case that has ended comes by once more, for its receipt."""
+        self._hooks.ended(self.home, batch)
+        return [msgspec.structs.replace(case, wake=NEVER) for case in batch]
+
+    def _partial(self, batch: list[Case]) -> list[Case]:
+        """Honest about what is not done: the case goes on by itself, and whoever sent it hears how far it is."""
+        new = [case for case in batch if CaseState.PARTIAL not in case.record.reached]
+        tell(self.home, EventType.DSR_PARTIAL, new)
+        failed, waiting = _split(self._moved(batch, CaseState.PARTIAL), _is_open)
+        later = self._now() + LAST_RETRY
+        return self._answer([self._later(case, case.record.problem) for case in failed]) + [
+            msgspec.structs.replace(case, wake=later) for case in waiting
+        ]
+
+    def _resume(self, batch: list[Case]) -> list[Case]:
+        """What failed is tried again; who waits for others looks whether they are done, or gone."""
+        members = keys_of(self.home)
+        found = []
+        for case in (self._without_strangers(case, members) for case in batch):
+            if _is_open(case) or not case.open_partners:
+                found += self._moved([case], CaseState.EXECUTING)
+            else:
+                found.append(msgspec.structs.replace(case, wake=self._now() + LAST_RETRY))
+        return found
+
+    # --- other parties
+
+    def _without_strangers(self, case: Case, members: Mapping[str, object]) -> Case:
+        """Who has left the federation can be asked nothing more: an officer sees what it may still hold."""
+        gone = [party for party in case.open_partners if party not in members]
+        if not gone:
+            return case
+        left = Outcome(
+            artefact=Artefact.MATCH,
+            result=Result.RESTRICTED_TECHNICAL,
+            reason=LEFT,
+            review=review_day(self._now()),
+        )
+        partners = dict(case.record.partners)
+        for party in gone:
+            partners[party] = msgspec.structs.replace(partners[party], left=True, outcomes=(left,))
+        return msgspec.structs.replace(case, record=msgspec.structs.replace(case.record, partners=partners))
+
+    def _answer(self, batch: list[Case]) -> list[Case]:
+        """Cases of other parties get a signed answer, where there is something new to tell."""
+        found, told, members = [], [], keys_of(self.home)
+        for case in batch:
+            before = case.record.answered
+            is_told = before is not None and (before.state, before.outcomes) == (
+                case.state,
+                case.record.outcomes,
+            )
+            if not case.origin or is_told:
+                found.append(case)
+                continue
+            answer = TaskAnswer(
+                case=case.number,
+                party=self.home.settings.name,
+                at=self._now(),
+                state=case.state,
+                outcomes=case.record.outcomes,
+            )
+            signature = sign_answer(self.home.identity, answer)
+            if case.origin in members:
+                self._letters[case.number] = [(case.origin, answer, signature)]
+            record = msgspec.structs.replace(case.record, answered=answer, signature=signature)
+            found.append(msgspec.structs.replace(case, record=record))
+            told.append(case)
+        tell(self.home, EventType.DSR_TASK_RESULT, told)
+        return found
+
+
+def is_wanting(case: Case) -> bool:
+    """Whether something is still to be made, corrected or erased for a case."""
+    outcomes = {one.artefact: one for one in case.record.outcomes}
+    if case.kind in ANSWERED:
+        return not outcomes or _is_open(case)
+    correction = None if case.locators is None else case.locators.correction
+    if correction is not None and not case.record.corrected and case.subjects:
+        feature = outcomes.get(Artefact.FEATURE)
+        if feature is None or feature.is_open:
+            return True
+    return any(one not in outcomes or outcomes[one].is_open for one in case.record.artefacts)
+
+
+def _split(cases: Sequence[Case], belongs: Callable[[Case], bool]) -> tuple[list[Case], list[Case]]:
+    """Those that belong, and the others."""
+    return [case for case in cases if belongs(case)], [case for case in cases if not belongs(case)]
+
+
+def _is_open(case: Case) -> bool:
+    """Whether something here is not at an end."""
+    return any(one.is_open for one in case.record.outcomes)

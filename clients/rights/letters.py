@@ -1,0 +1,109 @@
+"""What comes from other parties: tasks become cases here, and answers say what the others have done.
+
+A task is taken from the party that has sent it first. The same again is answered the same; another one under a known
+number, by whomever, is refused and told so. An answer counts from the party that was asked, signed by it, and newer
+than the last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from clients.home import NodeHome
+from clients.rights.cases import Case, Locators, Partner, Record, VerifiedBy
+from clients.rights.courier import Received, check_answer
+from clients.rights.kinds import TOLD
+from privacy.clocks import answer_due
+from privacy.errors import UnexpectedMessage
+from privacy.rights import CaseState, Requester, Task, TaskAnswer
+from privacy.sealing import PublicIdentity
+
+_NO_ANSWER: Final = frozenset({CaseState.COMPLETED, CaseState.PARTIAL, CaseState.REJECTED})
+"""The states that an answer may tell."""
+
+
+def digest_of(task: Task) -> str:
+    """SHA-256 of a task, hexadecimal."""
+    return hashlib.sha256(msgspec.msgpack.encode(task)).hexdigest()
+
+
+def case_of(party: str, task: Task, now: datetime) -> Case:
+    """A new case for a task. It is due when the first party has to answer, or from today on, whichever is earlier.
+
+    Raises `UnexpectedMessage` for a kind of request that stays with the party at whose door it was filed.
+    """
+    if task.kind not in TOLD:
+        raise UnexpectedMessage("rights_task_kind", party=party)
+    return Case(
+        number=task.case,
+        origin=party,
+        kind=task.kind,
+        state=CaseState.IDENTIFIED,
+        requester=Requester.SUBJECT,
+        received=now,
+        due=min(task.due, answer_due(now.astimezone().date())),
+        updated=now,
+        wake=now,
+        record=Record(
+            purpose=task.purpose,
+            identified=True,
+            verified_by=VerifiedBy.PARTY,
+            task=digest_of(task),
+            reached={CaseState.RECEIVED: now, CaseState.IDENTIFIED: now},
+        ),
+        locators=Locators(shared=task.rows),
+    )
+
+
+def check_repeated(case: Case, party: str, task: Task) -> None:
+    """Raises `UnexpectedMessage` unless it is the very task that the case was made for."""
+    if case.origin != party or case.record.task != digest_of(task):
+        raise UnexpectedMessage("rights_task_conflict", party=party)
+
+
+def refusal_of(own: str, task: Task, now: datetime) -> TaskAnswer:
+    """What a party hears of a task that was refused."""
+    return TaskAnswer(case=task.case, party=own, at=now, state=CaseState.REJECTED, outcomes=())
+
+
+def with_answer(
+    case: Case | None, letter: Received, answer: TaskAnswer, keys: Mapping[str, PublicIdentity]
+) -> Case | None:
+    """The case with a party's answer; None when it tells nothing new.
+
+    Raises `UnexpectedMessage` for an answer of a party that was not asked, or that it cannot be an answer,
+    `SignatureInvalid` for one that the party has not signed.
+    """
+    partners = {} if case is None else case.record.partners
+    if case is None or case.origin or answer.party != letter.party or letter.party not in partners:
+        raise UnexpectedMessage("rights_answer_unasked", party=letter.party)
+    if answer.state not in _NO_ANSWER or letter.party not in keys:
+        raise UnexpectedMessage("rights_answer_unasked", party=letter.party)
+    check_answer(keys[letter.party], answer, letter.signature)
+    before = partners[letter.party]
+    if before.is_done or (before.answer is not None and before.answer.at >= answer.at):
+        return None
+    told = Partner(sent=before.sent, answer=answer, signature=letter.signature, outcomes=answer.outcomes)
+    record = msgspec.structs.replace(case.record, partners={**partners, letter.party: told})
+    return msgspec.structs.replace(case, record=record)
+
+
+def keys_of(home: NodeHome) -> Mapping[str, PublicIdentity]:
+    """The members of the federation with their keys, without this one; nobody before the node has joined."""
+    if not home.roster_file.exists():
+        return {}
+    return {
+        party.name: PublicIdentity.from_text(party.identity)
+        for party in home.roster.parties
+        if party.name != home.settings.name
+    }
+
+
+def numbers_in(letters: Sequence[Received]) -> list[str]:
+    """The cases that letters are about, each once."""
+    return list(dict.fromkeys(letter.message.case for letter in letters))

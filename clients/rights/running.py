@@ -1,0 +1,105 @@
+"""The requests of a node while it runs: letters fetched and sent, every case taken as far as it can go.
+
+They have a thread of their own, so that a long step stops nothing else of the node.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from clients.home import NodeHome
+from clients.rights import copies, receipts
+from clients.rights.cases import Case
+from clients.rights.engine import Engine, Hooks, Progress
+from clients.rights.erasing import erasers_of
+from clients.rights.post import PostCourier, courier_of
+from clients.rights.restricting import task_of
+from privacy.errors import SilhouetteError
+from privacy.rights import RequestKind
+
+log = logging.getLogger("silhouette.rights")
+
+STEP_SECONDS: Final = 3.0
+"""Between two looks at the requests: well under the minute that people wait for an answer on a screen."""
+_COPIED: Final = (RequestKind.ACCESS, RequestKind.COPY, RequestKind.PORTABILITY)
+MOST_STEPS: Final = 20
+"""Of one `settle`: each answers what the one before has fetched."""
+
+
+class Requests:
+    """What takes a node's requests on. Cases of other parties get their answers, own ones their receipts."""
+
+    def __init__(self, home: NodeHome) -> None:
+        self._home = home
+        self._courier: PostCourier = courier_of(home)
+        makers = dict.fromkeys(_COPIED, copies.maker)
+        hooks = Hooks(makers=makers, before_erasing=_prepare, ended=_issue)
+        self.engine = Engine(home, self._courier, erasers_of(home), hooks=hooks)
+
+    def step(self) -> Progress:
+        """Fetch letters, take every case on, send letters. Raises `LogUnavailable`."""
+        self._courier.exchange()
+        self._send_again()
+        progress = self.engine.step()
+        if progress.moved or progress.letters:
+            self._courier.exchange()
+        return progress
+
+    def settle(self) -> Progress:
+        """Steps until nothing moves any more without others."""
+        total = Progress()
+        for _ in range(MOST_STEPS):
+            progress = self.step()
+            total.moved.update(progress.moved)
+            total.letters += progress.letters
+            total.alarms += progress.alarms
+            total.is_busy = progress.is_busy
+            if progress.is_busy or not (progress.moved or progress.letters):
+                break
+        return total
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._courier.close()
+
+    def _send_again(self) -> None:
+        """What came back is handed over once more, where it is still wanted."""
+        came_back = self._courier.undelivered()
+        for letter in came_back:
+            for case in self.engine.store.many(list(letter.cases)).values():
+                answer = case.record.answered
+                if letter.recipient in case.open_partners and case.locators is not None:
+                    self._courier.send(letter.recipient, task_of(case, letter.recipient))
+                elif letter.recipient == case.origin and answer is not None:
+                    self._courier.send(case.origin, answer, case.record.signature)
+        self._courier.settle(came_back)
+
+
+def serve_requests(home: NodeHome, stopped: threading.Event) -> None:
+    """Take the node's requests on until `stopped` is set. Raises nothing: what goes wrong is tried again."""
+    requests: Requests | None = None
+    while not stopped.wait(STEP_SECONDS):
+        try:
+            requests = requests or Requests(home)
+            requests.step()
+        except Exception as error:
+            # Its message may hold a value of a row: the kind alone is logged.
+            code = error.code if isinstance(error, SilhouetteError) else type(error).__name__
+            log.error("requests of subjects wait: %s", code)
+    if requests is not None:
+        requests.close()
+
+
+def _prepare(home: NodeHome, cases: Sequence[Case]) -> None:
+    own = {case.number: case.subjects[0].token for case in cases if case.subjects and not case.origin}
+    receipts.prepare(home, own)
+
+
+def _issue(home: NodeHome, cases: Sequence[Case]) -> None:
+    party = home.settings.name
+    own = [case for case in cases if not case.origin and receipts.kept(home, case.number) is None]
+    if own:
+        receipts.issue(home, [receipts.receipt_case(case, party) for case in own])
