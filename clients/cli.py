@@ -18,6 +18,7 @@ from clients.audiences.cli import audience_app
 from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
+from clients.forgetting.cli import models_app
 from clients.gate.cli import policy_app
 from clients.incidents.cli import incident_app
 from clients.lending.cli import lending_app
@@ -39,6 +40,7 @@ app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
 app.add_typer(validation_app, name="validation")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(models_app, name="models")
 app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
 app.add_typer(incident_app, name="incident")

@@ -140,6 +140,7 @@ class SegmentsStage:
             "assignments": found.assignments.tobytes(),
             "centroids": found.centroids.tobytes(),
             "n_clusters": found.n_clusters,
+            "fields": context.admitted(context.plan.segment_fields),
         }
         releases: list[Message] = [profile(context, found)]
         if isinstance(found, kmeans.ChosenClustering):
