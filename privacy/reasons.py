@@ -113,7 +113,7 @@ ARTICLES: Final[dict[Reason, str]] = {
     Reason.ADM_REFUSED_BY_SUBJECT: "PIPL 24",
     Reason.PRICE_FEATURE_PROHIBITED: "PIPL 24",
     Reason.MARKETING_OPTOUT: "PIPL 24; 算法推荐管理规定 17",
-    Reason.DIFFERENCING_RISK: "PIPL 51",
+    Reason.DIFFERENCING_RISK: "PIPL 47, 51",
     Reason.MODEL_TAINTED: "PIPL 47",
     Reason.PROMPT_COOLDOWN: "PIPL 14, 16; 网络数据安全管理条例 22",
     Reason.IDENTITY_UNVERIFIED: "PIPL 9, 50, 51",
