@@ -15,6 +15,7 @@ from rich.table import Table
 
 from clients import evidence
 from clients.audiences.cli import audience_app
+from clients.backup.cli import backup_app
 from clients.consents.cli import consent_app
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
@@ -36,6 +37,7 @@ sample_app = make_app(text("node.help_sample"))
 app.add_typer(sample_app, name="sample")
 app.add_typer(policy_app, name="policy")
 app.add_typer(consent_app, name="consent")
+app.add_typer(backup_app, name="backup")
 app.add_typer(documents_app, name="documents")
 app.add_typer(lending_app, name="lending")
 app.add_typer(validation_app, name="validation")

@@ -5,8 +5,8 @@ wherever copies of it lie. Everything else is sealed under the archive's key.
 Sources. AES-256-GCM, NIST SP 800-38D, with random 96-bit nonces under a subject's key: a few archives each.
 What it does not promise. The number of subjects and the size of each one's records can be told by whoever has the
 archive's key. A copy of the home is no archive: it holds all the keys.
-Cost. On two cores, 100,000 subjects with two words, one finished job and its results: made in 4 s, restored in 4 s, 600
-bytes of memory for each beside the files.
+Cost. On one core, 100,000 subjects with two words, one finished job and its results (35 MB): made in 5 s, restored in
+5 s, 420 MiB of memory.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from clients.backup.guard import mark_behind
 from clients.backup.keys import BackupKeys
 from clients.backup.parquet_rows import write_rows
 from clients.backup.sections import Form, Plan, restored_lines
+from clients.consents.rows import insert_rows
 from clients.finished import HANDLE, PER_ROW, SEGMENTS, TRAIN_ROWS, record_name
 from clients.home import NodeHome, NodeSettings
 from clients.vault import KEY_BYTES, NONCE_BYTES, metadata
@@ -189,7 +190,10 @@ class _Restoring:
         tables = {table.name: table for table in subject_tables()}
         for number, plan in enumerate(self._plans):
             if plan.form is Form.ROWS and plan.name in tables:
-                _insert(connection, tables[plan.name], [_decode(row) for row in self._items[number].values()])
+                table, items = tables[plan.name], self._items.pop(number, {})
+                columns = zip(*map(_decode, items.values()), strict=True)
+                if items:  # a hundred thousand and more: without SQLAlchemy's conversion of each row
+                    insert_rows(connection, table, dict(zip(table.c.keys(), columns, strict=True)))
 
     def _write_section(self, home: NodeHome, plan: Plan, items: dict[int, bytes]) -> None:
         if plan.form is Form.JOB:

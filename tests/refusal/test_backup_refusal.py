@@ -1,16 +1,21 @@
 """What was altered, shortened, moved or made by others is refused: ledgers and archives."""
 
 import base64
+import sqlite3
 
 import msgspec
 import pytest
 from backup_scene import CASE, NOW, OTHER_CASE, Shelf, erase, located, make_home
 
+from clients.backup.archive import create
+from clients.backup.frames import MAGIC
 from clients.backup.guard import compare, replay
+from clients.backup.keys import BackupKeys
 from clients.backup.ledger import LEDGER_FILE, Deletion, Ledger, ledger_of
+from clients.backup.restoring import restore
 from clients.backup.shredding import shred
 from federation.post_messages import LedgerHead
-from privacy.errors import AuditBroken, Denied
+from privacy.errors import AuditBroken, ConfigInvalid, Denied, SealBroken
 from privacy.sealing import Identity
 
 
@@ -106,3 +111,102 @@ def test_a_shelf_that_has_lost_its_end_gets_it_again(home, shelf):
 def test_an_entry_is_closed(home):
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(msgspec.msgpack.encode({"case": "x", "at": 0}), type=Deletion)
+
+
+# --- archives
+
+
+@pytest.fixture
+def archive(home, tmp_path):
+    file = tmp_path / "one.backup"
+    create(home, file)
+    return file
+
+
+def refuses(error, file, home, target="new"):
+    """Nothing is left of a restore that was refused."""
+    folder = home.folder.parent / target
+    with pytest.raises(error) as caught:
+        restore(file, folder, home.folder)
+    assert not [left for left in folder.parent.iterdir() if left.name.startswith(target)]
+    return caught.value.key
+
+
+def test_an_altered_archive(home, archive):
+    whole = archive.read_bytes()
+    step = len(whole) // 40
+    for place in range(len(MAGIC), len(whole), step):
+        archive.write_bytes(changed(whole, place))
+        assert refuses(SealBroken, archive, home) == "archive_broken"
+    archive.write_bytes(whole)
+    restore(archive, home.folder.parent / "new", home.folder)
+
+
+def test_an_archive_that_was_cut_off_or_goes_on(home, archive):
+    whole = archive.read_bytes()
+    length = len(MAGIC) + 4
+    cuts = [length, length + 20, len(whole) // 2, len(whole) - 40, len(whole) - 1]
+    for content in (*(whole[:cut] for cut in cuts), whole + b"x", whole + whole):
+        archive.write_bytes(content)
+        assert refuses(SealBroken, archive, home) == "archive_broken"
+
+
+def test_frames_that_were_moved_left_out_or_repeated(home, archive):
+    whole = archive.read_bytes()
+    place, frames = len(MAGIC), []
+    while place < len(whole):
+        end = place + 4 + int.from_bytes(whole[place : place + 4], "big")
+        frames.append(whole[place:end])
+        place = end
+    header, *frames = frames
+    first, second, *rest = frames
+    for others in (
+        [second, first, *rest],
+        [first, *rest],
+        [first, first, second, *rest],
+        frames[:-1],
+        frames[-1:],
+    ):
+        archive.write_bytes(MAGIC + header + b"".join(others))
+        assert refuses(SealBroken, archive, home) == "archive_broken"
+
+
+def test_what_is_no_archive_or_of_another_version(home, archive):
+    whole = archive.read_bytes()
+    for content in (b"", b"PK\x03\x04" + whole, MAGIC[:-1] + b"\x02" + whole[len(MAGIC) :]):
+        archive.write_bytes(content)
+        assert refuses(ConfigInvalid, archive, home) == "archive_unknown"
+
+
+def test_an_archive_of_another_node(home, archive, tmp_path):
+    other = make_home(tmp_path / "other", name="shop")
+    BackupKeys.of(other.folder)
+    assert refuses(SealBroken, archive, other) == "archive_broken"
+
+
+def test_a_subject_of_another_archive_under_this_header(home, archive, tmp_path):
+    """Two archives of one node have different keys, and a subject's records are bound to theirs."""
+    create(home, tmp_path / "two.backup")
+    one, two = archive.read_bytes(), (tmp_path / "two.backup").read_bytes()
+    head = len(MAGIC) + 4 + int.from_bytes(one[len(MAGIC) : len(MAGIC) + 4], "big")
+    archive.write_bytes(one[:head] + two[head:])
+    assert refuses(SealBroken, archive, home) == "archive_broken"
+
+
+def test_a_home_that_exists_is_not_restored_over(home, archive, tmp_path):
+    (tmp_path / "new").mkdir()
+    with pytest.raises(ConfigInvalid) as caught:
+        restore(archive, tmp_path / "new", home.folder)
+    assert caught.value.key == "home_exists"
+    with pytest.raises(ConfigInvalid) as caught:
+        restore(tmp_path / "missing", tmp_path / "newer", home.folder)
+    assert caught.value.key == "file_missing"
+    with pytest.raises(ConfigInvalid) as caught:
+        restore(archive, tmp_path / "newer", tmp_path)
+    assert caught.value.key == "backup_keys_missing"
+
+
+def test_an_altered_key_store(home, archive):
+    with sqlite3.connect(home.folder / "backup-keys.sqlite") as connection:
+        connection.execute("UPDATE subject_keys SET wrapped = zeroblob(60)")
+    assert refuses(SealBroken, archive, home) == "vault_broken"

@@ -6,12 +6,27 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
-from backup_scene import CASE, LABEL, NOW, OTHER_CASE, Shelf, erase, ids, located, make_home, phone, tokens_of
+from backup_scene import (
+    CASE,
+    LABEL,
+    NOW,
+    OTHER_CASE,
+    SESSION,
+    Shelf,
+    erase,
+    ids,
+    located,
+    make_home,
+    phone,
+    tokens_of,
+)
 
 from clients.backup.finding import NO_TOKEN, find, stones_of
 from clients.backup.guard import (
     BEHIND_RECORD,
+    Replayed,
     check,
     check_at_start,
     compare,
@@ -22,7 +37,9 @@ from clients.backup.keys import KEYS_FILE, MASTER_FILE, BackupKeys
 from clients.backup.ledger import LEDGER_FILE, MOST_STONES, deletions_of, ledger_of
 from clients.backup.shredding import remains, shred
 from clients.consents.tables import Source
+from clients.finished import record_name
 from clients.home import NodeHome
+from clients.rights.erasing import erase as erase_everything
 from federation.post_messages import LedgerHead
 from privacy.audit import EventType
 from privacy.consent import Statement
@@ -183,6 +200,27 @@ def test_replaying_deletes_again_and_lets_it_take_part(home, shelf, tmp_path):
     again = replay(old, erase, escrow=shelf, now=lambda: NOW)
     assert (again.entries, again.subjects) == (0, 0)
     assert events(old).count(EventType.RESTORE_REPLAYED) == 1
+
+
+def test_replaying_with_the_erasers_leaves_nothing(home, shelf, tmp_path, monkeypatch):
+    folder = copy_of(home, tmp_path / "copy")
+    delete(home, [4], shelf)
+    old = with_newest_log(folder, home)
+    table = tmp_path / "copied.csv"
+    shutil.copy(home.settings.table.path, table)
+    spec = msgspec.structs.replace(old.settings.table, path=str(table))
+    old.write_settings(msgspec.structs.replace(old.settings, table=spec))
+    old = NodeHome.open(folder)
+    monkeypatch.setattr("clients.backup.shredding.escrow_of", lambda _: shelf)
+    assert replay(old, erase_everything, escrow=shelf) == Replayed(entries=1, subjects=1)
+    subject = located(home, 4)
+    assert table.read_text().splitlines()[5] == ",,"
+    assert not old.consents.known(tokens_of([subject])).any()
+    assert old.consents.restricted(tokens_of([subject]), NOW).all()
+    handle = old.vault.get(record_name(SESSION, "handle"))
+    assert subject.shared[0].ref not in handle
+    assert len(shelf.stored) == 1
+    compare(old, shelf)
 
 
 def test_a_replay_needs_the_newest_audit_log(home, shelf, tmp_path):
