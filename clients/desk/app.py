@@ -5,41 +5,38 @@ POST /v1/consents/withdraw   what is taken back: everything, unless a purpose is
 POST /v1/consents/status     what is held about subjects (article 45)
 POST /v1/prompts             whether subjects may be asked for consent to a purpose now
 POST /v1/restrictions        restrict processing (article 47), or lift a restriction
+POST /v1/requests            a request of a subject (articles 44 to 50): its number, due date, codes
+GET  /v1/requests/{case}     how far it is
+POST /v1/requests/{case}/verify  who asks has been made sure of
+POST /v1/subjects/sessions   a link, good once, to the page of a subject that is logged in at the holder's own system
 GET  /v1/status              whose desk this is, and the version of its store
 
-Every call carries the bearer token of `clients.desk.desk_token`. What is answered holds as soon as it is answered: a
+Every call carries the bearer token of `clients.desk.desk_token`; a subject's browser sees its own page
+(`clients.desk.subject`), which has sessions of its own. What is answered holds as soon as it is answered: a
 running job drops the subject before its next message. Identifiers are read from the body, used and forgotten: they
 stand in no path, answer or log.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from clients.consents.changes import Changes
 from clients.consents.node import changes_of
 from clients.consents.prompts import ask
 from clients.consents.tables import Source
+from clients.desk.handling import Work, handler
 from clients.desk.problems import DeskError, answer, problem_of
 from clients.desk.requests import Prompting, Question, Restraint, Said, Told, Withdrawal, read
+from clients.desk.rights import RightsDesk
 from clients.desk.serving import desk_token
+from clients.desk.subject.routes import add_subject_page
+from clients.desk.subject.sessions import Sessions
 from clients.home import NodeHome
-
-MAX_BODY_BYTES: Final = 1 << 20
-MAX_BODY_SECONDS: Final = 10.0
-
-log = logging.getLogger("silhouette.desk")
-
-Work = Callable[[bytes], dict[str, Any]]
 
 
 def make_desk(home: NodeHome) -> FastAPI:
@@ -52,17 +49,23 @@ def make_desk(home: NodeHome) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    desk = _Desk(changes, home)
+    desk, sessions = _Desk(changes, home), Sessions(home)
+    rights = RightsDesk(home, sessions)
     posts: dict[str, Work] = {
         "/v1/consents": desk.told,
         "/v1/consents/withdraw": desk.withdrawn,
         "/v1/consents/status": desk.asked,
         "/v1/prompts": desk.prompted,
         "/v1/restrictions": desk.restrained,
+        "/v1/requests": rights.filed,
+        "/v1/requests/{case}/verify": rights.verified,
+        "/v1/subjects/sessions": rights.session,
     }
     for path, work in posts.items():
-        app.add_api_route(path, _handler(token, work), methods=["POST"])
-    app.add_api_route("/v1/status", _handler(token, desk.status), methods=["GET"])
+        app.add_api_route(path, handler(token, work), methods=["POST"])
+    app.add_api_route("/v1/status", handler(token, desk.status), methods=["GET"])
+    app.add_api_route("/v1/requests/{case}", handler(token, rights.shown), methods=["GET"])
+    add_subject_page(app, home, sessions)
 
     @app.exception_handler(HTTPException)
     async def unknown(_request: Request, _problem: Exception) -> Response:
@@ -119,36 +122,3 @@ class _Desk:
 
     def status(self, _body: bytes) -> dict[str, Any]:
         return {"party": self._home.settings.name, "version": self._changes.store.version}
-
-
-def _handler(token: str, work: Work) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
-        try:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), token.encode()):
-                raise DeskError("unauthorised")
-            found = await run_in_threadpool(work, await _body(request))
-            return Response(msgspec.json.encode(found), media_type="application/json")
-        except Exception as error:
-            problem = problem_of(error)
-            if problem.code == "internal":
-                # Its message or its frames may hold an identifier: the kind alone is logged.
-                log.error("a request failed: %s", type(error).__name__)
-            return answer(problem)
-
-    return handle
-
-
-async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(MAX_BODY_SECONDS):
-            async for part in request.stream():
-                size += len(part)
-                if size > MAX_BODY_BYTES:
-                    raise DeskError("too_large")
-                parts.append(part)
-    except TimeoutError:
-        raise DeskError("slow") from None
-    return b"".join(parts)

@@ -194,6 +194,12 @@ def _fields(home: NodeHome, catalog: Catalog, row: int) -> Iterator[HeldField]:
         )
 
 
+def title_of(catalog: Catalog, column: str, kind: str) -> Titles:
+    """What a column holds, in the words of the field catalogue, or else its name."""
+    found = catalog.of_column(column, kind)
+    return Titles(zh=column, en=column) if found is None else _titles(f"catalog.field.{found.key}", column)
+
+
 def _titles(key: str, fallback: str) -> Titles:
     """A text in both languages; the fallback where there is none."""
     return Titles(zh=catalogue("zh-CN").get(key, fallback), en=catalogue("en").get(key, fallback))

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from privacy.policy import Titles
@@ -53,6 +53,10 @@ class Wording:
     def consent(self, status: str) -> str:
         return text(f"copies.consent_of.{status}", language=self.language)
 
+    def told(self, code: str) -> str:
+        """Why the subject's page does not show what was asked for."""
+        return text(f"subject.{code}", language=self.language)
+
     def say(self, both: Titles) -> str:
         """A text that is held in both languages."""
         return both.in_language(self.language)
@@ -72,8 +76,20 @@ class Wording:
 
 
 @cache
+def _source(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")
+
+
+def _load(name: str) -> str:
+    """A template by `package:file`, so that one can extend another."""
+    package, _, file = name.partition(":")
+    return _source(package, file)
+
+
+@cache
 def _environment() -> Environment:
     return Environment(
+        loader=FunctionLoader(_load),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -82,12 +98,7 @@ def _environment() -> Environment:
     )
 
 
-@cache
-def _source(package: str, name: str) -> str:
-    return resources.files(package).joinpath(name).read_text("utf-8")
-
-
 def render(package: str, template: str, t: Wording, **values: Any) -> str:
     """A page of a package's template, self-contained: its style is inline, and there is no script."""
     style = Markup(_source("clients.rights", "page.css"))  # noqa: S704 - our own file
-    return _environment().from_string(_source(package, template)).render(t=t, style=style, **values)
+    return _environment().get_template(f"{package}:{template}").render(t=t, style=style, **values)

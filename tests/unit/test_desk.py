@@ -197,7 +197,7 @@ def test_names_that_are_none_are_named_by_their_field(client):
 def test_too_much_at_once(home, client, monkeypatch):
     many = {"identifiers": PHONES[:1] * (MAX_SUBJECTS + 1)}
     problem(client.post("/v1/consents/withdraw", json=many), 422, "malformed")
-    monkeypatch.setattr(desk_module, "MAX_BODY_BYTES", 1_000)
+    monkeypatch.setattr("clients.desk.handling.MAX_BODY_BYTES", 1_000)
     problem(client.post("/v1/consents/withdraw", json=many), 413, "too_large")
     assert home.consents.version == 0
 
