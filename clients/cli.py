@@ -24,6 +24,7 @@ from clients.gate.cli import policy_app
 from clients.incidents.cli import incident_app
 from clients.lending.cli import lending_app
 from clients.rights.cli import request_app
+from clients.small_handler import add_small
 from clients.validation.cli import validation_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
@@ -46,7 +47,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
 app.add_typer(incident_app, name="incident")
-app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
+app.add_typer(add_small(make_audit_app(evidence.open_log, evidence.documents, evidence.keys)), name="audit")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]

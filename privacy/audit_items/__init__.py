@@ -29,7 +29,7 @@ from privacy.catalog import Catalog
 from privacy.policy import Policy
 from privacy.texts import LANGUAGES
 
-__all__ = ["Cosigned", "items_of"]
+__all__ = ["Cosigned", "findings_of", "items_of"]
 
 _ITEMS: Final[tuple[Callable[[Ledger], Item], ...]] = (
     basis,
@@ -55,6 +55,14 @@ _ITEMS: Final[tuple[Callable[[Ledger], Item], ...]] = (
 """By number: 2 to 6, 8 to 10, 12 to 20, 23, 25."""
 
 
+def findings_of(
+    events: Iterable[Event], policy: Policy, catalog: Catalog, cosigned: Sequence[Cosigned] | None = None
+) -> tuple[Ledger, list[Item]]:
+    """What events and policy say together, and what is found about each item, by number; see `items_of`."""
+    ledger = Ledger(events, policy, catalog, cosigned)
+    return ledger, [find(ledger) for find in _ITEMS]
+
+
 def items_of(
     events: Iterable[Event], policy: Policy, catalog: Catalog, cosigned: Sequence[Cosigned] | None = None
 ) -> dict[str, bytes]:
@@ -63,8 +71,7 @@ def items_of(
     catalog: with the policy's overrides applied. cosigned: the log's own checkpoints, in order of size; None where they
     are not known. Never raises, whatever the events are.
     """
-    ledger = Ledger(events, policy, catalog, cosigned)
-    items = [find(ledger) for find in _ITEMS]
+    ledger, items = findings_of(events, policy, catalog, cosigned)
     files = {f"items/item_{item.number:02}.json": item_file(ledger, item) for item in items}
     files["items/overview.json"] = overview_file(ledger, items)
     for language in LANGUAGES:

@@ -187,6 +187,7 @@ _HOW: Final = {
     "export.refused": "refused",
     "round.voided": "voided",
     "dataset.admitted": "left_out",
+    "audience.exported": "left_out",
 }
 
 

@@ -113,7 +113,7 @@ def children(ledger: Ledger) -> Item:
         checks["guardian_consent_first"] = ledger.settle(
             {item.name: ledger.consented(item, [Need(item.name, ConsentKind.GUARDIAN)]) for item in admitting}
         )
-    reasons = ("R-GUARDIAN", "R-MINOR", "R-AGE")
+    reasons = ("R-GUARDIAN", "R-MINOR", "R-AGE-")
     result = {
         "minimum_age": {item.name: item.minimum_age for item in purposes},
         "minor_rules": {item.name: item.minor_rules for item in admitting},
@@ -149,7 +149,7 @@ def deletion(ledger: Ledger) -> Item:
         "rounds_voided": len(ledger.of("round.voided")),
         "agreements_over": len(ledger.of("agreement.expired", "agreement.terminated")),
         "events": ledger.count(*_REMOVALS, *_REQUESTS),
-        "refused": ledger.reasons("R-RETENTION", "R-RESTRICTED"),
+        "refused": ledger.reasons("R-RETENTION", "R-RESTRICTED", "R-MODEL", "R-RESTORE", "R-STATUTORY"),
     }
     left = ["backups", "models"]
     left += ["requests_elsewhere"] * (not ledger.of("dsr.received"))
@@ -215,6 +215,7 @@ def rights(ledger: Ledger) -> Item:
             ),
             default=None,
         ),
+        "refused": ledger.reasons("R-IDENTITY", "R-AGENT"),
         "refusal_reasons": dict(Counter(code for event in rejected for code in event.reasons)),
     }
     left = ["time_limits"] + ["requests_elsewhere"] * (not ledger.of("dsr.received"))

@@ -29,7 +29,7 @@ def basis(ledger: Ledger) -> Item:
         "purposes": [_basis_row(ledger, item) for item in purposes],
         "consents": words,
         "left_out_or_refused": ledger.reasons(
-            "R-BASIS", "R-CONSENT", "R-NOTICE-VERSION", "R-PURPOSE", "R-SEPARATE"
+            "R-BASIS", "R-CONSENT", "R-NOTICE-VERSION", "R-PROMPT", "R-PURPOSE", "R-SEPARATE"
         ),
         "uses": len(ledger.admitted),
         "uses_under_other_policies": len(ledger.of("dataset.admitted")) - len(ledger.admitted),

@@ -47,7 +47,7 @@ def automated_decisions(ledger: Ledger) -> Item:
     result = {
         "purposes": [item.name for item in deciding],
         "events": ledger.count(*_DECISIONS),
-        "refused": ledger.reasons("R-ADM", "R-PRICE", "R-FAIRNESS"),
+        "refused": ledger.reasons("R-ADM", "R-PRICE", "R-FAIRNESS", "R-MARKETING"),
     }
     left = ["decisions_elsewhere"] * (not ledger.of("adm.decided"))
     left += ["parity"] * (not ledger.of("parity.tested"))
