@@ -50,6 +50,7 @@ def ref_of(number: int) -> bytes:
 
 def make_homes(folder: Path, parties: tuple[str, ...] = ("bank",), people: int = 10) -> dict[str, NodeHome]:
     """Homes whose tables hold the same people in different orders, all of them matched in one job."""
+    folder.mkdir(exist_ok=True)
     homes = {}
     for party in parties:
         file = folder / f"{party}.csv"
