@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from clients.rights.receipts_cli import add_receipt_commands
+from clients.rights.searching_cli import add_search_command
 from federation.terminal import EXIT_REFUSED, make_app, out, print_json, problems
 from privacy.errors import ConfigInvalid
 from privacy.rights import Requester, RequestKind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 request_app = make_app(text("rights.help"))
 add_receipt_commands(request_app)
+add_search_command(request_app)
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
