@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Meta
 
 from clients.consents.store import ConsentStore
+from clients.consents.subjects import SubjectSecrets
 from clients.tables import TableSpec
 from clients.vault import Vault
 from federation.audit_log import AuditLog
@@ -82,6 +83,7 @@ class NodeHome:
         )
         vault.put(IDENTITY_RECORD, identity.to_bytes())
         vault.put(FLOWER_KEY_RECORD, private)
+        SubjectSecrets(vault)  # now: every later copy of this home knows its tombstones
         vault.close()
         enrolment = Enrolment(settings.name, identity.public.to_text(), public.decode())
         home.enrolment_file.write_bytes(to_json(enrolment))

@@ -27,7 +27,7 @@ from clients.audiences.standing import (
     objections,
     recipient_of,
 )
-from clients.gate.policy import active_policy
+from clients.gate.policy import policy_for_use
 from clients.gate.retention import AUDIENCES
 from clients.home import NodeHome
 from federation.files import replace_file
@@ -113,7 +113,7 @@ def export(home: NodeHome, name: str, file: Path, recipient: str = "", key: str 
     unknown recipient's, `CohortTooSmall` when too few may still be on it, `ConfigInvalid`.
     """
     audience = lists.read(home, name)
-    policy = active_policy(home)
+    policy = policy_for_use(home)
     try:
         purpose = marketing_purpose(policy, audience.purpose)
         registered = recipient_of(purpose, recipient)

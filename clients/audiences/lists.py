@@ -19,7 +19,7 @@ import pandas as pd
 from msgspec import Meta
 
 from clients.audiences.standing import counted, fewest_members, marketing_purpose, objections
-from clients.gate.policy import active_policy
+from clients.gate.policy import policy_for_use
 from clients.gate.retention import AUDIENCES, RESULTS
 from clients.home import NodeHome
 from clients.results import CUSTOMERS
@@ -79,7 +79,7 @@ def build(
     fewer people than k_min may be on it, `ConfigInvalid` for files and names that are none.
     """
     folder = folder_of(home, name)
-    policy = active_policy(home)
+    policy = policy_for_use(home)
     registered = marketing_purpose(policy, purpose)
     home.vault.get(RESULTS + results.resolve().name)  # refused when their time is over
     found = _segment(results / CUSTOMERS, segment)

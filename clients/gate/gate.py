@@ -16,11 +16,10 @@ from typing import Any, Final, NoReturn
 import msgspec
 import numpy as np
 
-from clients.backup.guard import refuse_unless_replayed
 from clients.consents.node import bring_in
 from clients.consents.subjects import kind_label
 from clients.gate.abroad import AbroadCounter
-from clients.gate.policy import active_policy, catalog_of
+from clients.gate.policy import active_policy, catalog_of, policy_for_use
 from clients.gate.rows import asked_of
 from clients.gate.table import TableRules, check_file
 from clients.home import NodeHome
@@ -98,8 +97,7 @@ class Gate:
         self._home, self._job, self._session, self._now = home, job, session, now
         self._is_preview = is_preview
         self._store = home.consents
-        refuse_unless_replayed(home)
-        self._policy = active_policy(home)
+        self._policy = policy_for_use(home)
         self._catalog = catalog_of(self._policy)
         self.terms = self._decide()
         self._table: CustomerTable | None = None

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from clients.backup.guard import refuse_unless_replayed
 from clients.home import NodeHome
 from federation.files import read_toml
 from privacy.audit import EventType
@@ -67,6 +68,12 @@ def active_policy(home: NodeHome) -> Policy:
     if policy is None:
         raise Denied.of([Finding(Reason.POLICY_UNAVAILABLE, home.settings.name)])
     return policy
+
+
+def policy_for_use(home: NodeHome) -> Policy:
+    """The same, for a use of people's data, which a node that was restored refuses until it has replayed deletions."""
+    refuse_unless_replayed(home)
+    return active_policy(home)
 
 
 def catalog_of(policy: Policy) -> Catalog:

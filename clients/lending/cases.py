@@ -18,7 +18,7 @@ import pandas as pd
 from clients.consents.node import bring_in, changes_of
 from clients.consents.subjects import kind_label
 from clients.consents.tables import Source
-from clients.gate.policy import active_policy, catalog_of
+from clients.gate.policy import catalog_of, policy_for_use
 from clients.gate.retention import RESULTS
 from clients.home import NodeHome
 from clients.lending.automation import refused_automation
@@ -84,7 +84,7 @@ def decide_about(home: NodeHome, results: Path, policy_file: Path, attributes: P
     Raises `Denied` for a policy or a purpose that the law does not allow and for results whose time is over,
     `ConfigInvalid` for files that do not fit.
     """
-    policy = active_policy(home)
+    policy = policy_for_use(home)
     plan = read_plan(policy_file, catalog_of(policy))
     _check_purpose(plan, policy)
     home.vault.get(RESULTS + results.resolve().name)  # refused when their time is over

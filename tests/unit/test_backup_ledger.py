@@ -22,7 +22,9 @@ from backup_scene import (
     phone,
     tokens_of,
 )
+from gate_scene import job_for
 
+from clients.audiences.lists import build
 from clients.backup.finding import NO_TOKEN, find, stones_of
 from clients.backup.guard import (
     BEHIND_RECORD,
@@ -30,6 +32,7 @@ from clients.backup.guard import (
     check,
     check_at_start,
     compare,
+    mark_behind,
     refuse_unless_replayed,
     replay,
 )
@@ -38,7 +41,10 @@ from clients.backup.ledger import LEDGER_FILE, MOST_STONES, deletions_of, ledger
 from clients.backup.shredding import remains, shred
 from clients.consents.tables import Source
 from clients.finished import record_name
+from clients.gate.gate import Gate
+from clients.gate.policy import policy_for_use
 from clients.home import NodeHome
+from clients.lending.cases import decide_about
 from clients.rights.erasing import erase as erase_everything
 from federation.post_messages import LedgerHead
 from privacy.audit import EventType
@@ -339,3 +345,19 @@ def test_shredding_destroys_the_key_and_says_so(home, shelf):
     assert event.artefact == CASE
     assert event.sref
     assert remains(home, [located(home, 1)]) == [False]
+
+
+def test_a_restored_node_refuses_every_use_of_its_data(home, tmp_path):
+    """Of what reads people's data: jobs, previews of jobs, decisions, lists for marketing and giving them out."""
+    mark_behind(home)
+    job = job_for("bank", ("income",))
+    results = home.results / "tiny-5e555e55"
+    for use in (
+        lambda: Gate(home, job, SESSION),
+        lambda: decide_about(home, results, tmp_path / "plan.toml"),
+        lambda: build(home, results, 1, "marketing", "autumn"),
+        lambda: policy_for_use(home),
+    ):
+        with pytest.raises(Denied) as caught:
+            use()
+        assert caught.value.findings.codes == ("R-RESTORE-NOT-REPLAYED",)
