@@ -1,4 +1,6 @@
-"""`silhouette-node request verify-receipt | register`: for whoever holds a receipt, and for the auditor."""
+"""`silhouette-node request receipt | verify-receipt | register`: for the officer who hands a receipt over, for whoever
+holds one, and for the auditor.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,35 @@ JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_j
 
 
 def add_receipt_commands(app: typer.Typer) -> None:
-    """The two commands, for the group of requests."""
+    """The three commands, for the group of requests."""
+    app.command("receipt", help=text("receipts.help_receipt"))(hand_over)
     app.command("verify-receipt", help=text("receipts.help_verify"))(verify_receipt)
     app.command("register", help=text("receipts.help_register"))(show_register)
+    app.command("copy", help=text("copies.help_copy"))(hand_out)
+
+
+def hand_over(
+    number: str,
+    home: HomeOption,
+    to: Annotated[Path, typer.Option("--to", help=text("receipts.option_to"))],
+    page: Annotated[Path | None, typer.Option("--page", help=text("receipts.option_page"))] = None,
+    keep: Annotated[bool, typer.Option("--keep", help=text("receipts.option_keep"))] = False,
+) -> None:
+    """The receipt holds the subject's key: once it is handed over, the node's own copy goes."""
+    from clients.home import NodeHome
+    from clients.rights import receipts
+    from federation.files import replace_file
+
+    opened = NodeHome.open(home)
+    data = receipts.kept(opened, number)
+    if data is None:
+        raise ConfigInvalid("receipt_not_kept", case=number)
+    if page is not None:
+        replace_file(page, receipts.page(data).encode(), secret=True)
+    replace_file(to, data, secret=True)
+    if not keep:
+        receipts.drop(opened, number)
+    out.print(escape(text("receipts.handed_over", file=to)), soft_wrap=True)
 
 
 def verify_receipt(
@@ -82,6 +110,27 @@ def show_register(
         )
         out.print(escape(line), soft_wrap=True)
     out.print(text("receipts.register_sums", **found.sums()), soft_wrap=True)
+
+
+def hand_out(
+    number: str,
+    home: HomeOption,
+    to: Annotated[Path, typer.Option("--to", help=text("copies.option_to"))],
+    as_json: JsonOption = False,
+) -> None:
+    from clients.home import NodeHome
+    from clients.rights import copies
+    from federation.files import replace_file
+
+    found = copies.read(NodeHome.open(home), number)
+    to.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, content in found.items():
+        replace_file(to / name, content, secret=True)
+    copies.remove(NodeHome.open(home), number)
+    if as_json:
+        print_json({"files": sorted(found)})
+    else:
+        out.print(text("copies.handed", count=len(found), folder=to), soft_wrap=True)
 
 
 def _pins(file: Path, names: set[str]) -> dict[str, str]:
