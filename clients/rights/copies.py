@@ -80,11 +80,16 @@ def is_there(home: NodeHome, case: CaseNumber) -> bool:
     return kept is not None and (folder_of(home, case) / JSON_FILE).exists()
 
 
-def take(home: NodeHome, case: CaseNumber) -> dict[str, bytes]:
-    """Hand a copy out, once: its files by name. Raises `ConfigInvalid` when there is none, or it was handed out."""
+def read(home: NodeHome, case: CaseNumber) -> dict[str, bytes]:
+    """The files of a copy by name. Raises `ConfigInvalid` when there is none, or it was handed out."""
     if not is_there(home, case):
         raise ConfigInvalid("copy_missing", case=case)
-    found = {file.name: file.read_bytes() for file in sorted(folder_of(home, case).iterdir())}
+    return {file.name: file.read_bytes() for file in sorted(folder_of(home, case).iterdir())}
+
+
+def take(home: NodeHome, case: CaseNumber) -> dict[str, bytes]:
+    """Hand a copy out, once, as `read` does."""
+    found = read(home, case)
     remove(home, case)
     return found
 

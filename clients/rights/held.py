@@ -242,7 +242,10 @@ def neutral(name: str, value: str, column: pd.Series[str]) -> Titles:
         )
         return Titles(zh=zh, en=en)
     if name == "lane":
-        return _titles(f"copies.lane.{_LANES.get(value, 'person')}", "")
+        lane = _LANES.get(value, "person")
+        return Titles(
+            zh=text(f"copies.lane.{lane}", language="zh-CN"), en=text(f"copies.lane.{lane}", language="en")
+        )
     if name == "segment" or not (name in _NAMED or _is_number(value)):
         place = sorted(set(column) - {""}).index(value) + 1
         zh, en = (text("copies.group", language=language, number=place) for language in ("zh-CN", "en"))
@@ -252,7 +255,9 @@ def neutral(name: str, value: str, column: pd.Series[str]) -> Titles:
 
 def _what(name: str) -> Titles:
     """A column of the node's own people under a plain title; the others are all called the same."""
-    return _titles(f"copies.column.{name if name in _NAMED else 'other'}", name)
+    known = name if name in _NAMED else "other"
+    zh, en = (text(f"copies.column.{known}", language=language) for language in ("zh-CN", "en"))
+    return Titles(zh=zh, en=en)
 
 
 def _is_number(value: str) -> bool:

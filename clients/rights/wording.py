@@ -55,7 +55,11 @@ class Wording:
 
     def told(self, code: str) -> str:
         """Why the subject's page does not show what was asked for."""
-        return text(f"subject.{code}", language=self.language)
+        return str(self(f"subject.{code}"))
+
+    def remedy(self, code: str) -> str:
+        """What to do about it."""
+        return text(f"subject.remedy.{code}", language=self.language)
 
     def say(self, both: Titles) -> str:
         """A text that is held in both languages."""

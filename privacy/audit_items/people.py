@@ -10,6 +10,8 @@ from typing import Any, Final
 from privacy.audit import Event
 from privacy.audit_items.guideline import Holds, Item
 from privacy.audit_items.ledger import Ledger, label, subjects_of
+from privacy.audit_items.requests import ANSWERS, MANY, answers
+from privacy.audit_items.requests import traces as traces_of_requests
 from privacy.catalog import Consent
 from privacy.consent import SENSITIVE, ConsentKind, Need
 from privacy.decision import CHILD_AGE
@@ -29,7 +31,6 @@ _REQUESTS: Final = (
     "dsr.rejected",
     "dsr.receipt_issued",
 )
-_ANSWERS: Final = ("dsr.completed", "dsr.rejected")
 _REMOVALS: Final = ("retention.expired", "key.shredded", "tag.deleted", "restore.replayed")
 _INCIDENTS: Final = ("incident.opened", "incident.classified", "incident.reported", "incident.closed")
 
@@ -141,6 +142,7 @@ def deletion(ledger: Ledger) -> Item:
         "deletion_traced": True if traces else None,
     }
     withdrawn = ledger.of("consent.withdrawn")
+    more, found, left = traces_of_requests(ledger)
     result = {
         "shortest_days": shortest,
         "removed": dict(removed),
@@ -151,10 +153,9 @@ def deletion(ledger: Ledger) -> Item:
         "events": ledger.count(*_REMOVALS, *_REQUESTS),
         "refused": ledger.reasons("R-RETENTION", "R-RESTRICTED", "R-MODEL", "R-RESTORE", "R-STATUTORY"),
     }
-    left = ["backups", "models"]
     left += ["requests_elsewhere"] * (not ledger.of("dsr.received"))
     left += ["sweep_due"] * _is_sweep_due(ledger, shortest)
-    return Item(16, checks, result, traces + withdrawn, tuple(left))
+    return Item(16, checks | more, result | found, traces + withdrawn, tuple(left))
 
 
 def _restrictions(ledger: Ledger) -> dict[str, dict[str, int]]:
@@ -169,12 +170,15 @@ def _restrictions(ledger: Ledger) -> dict[str, dict[str, int]]:
 
 
 def _restricted_first(ledger: Ledger) -> bool:
-    """Whether no request was completed whose subject had not been put under a restriction before."""
+    """Whether no request was completed whose subject had not been put under a restriction before.
+
+    A request by whom nobody here was meant names no subject, and there was nothing to restrict.
+    """
     restricted: set[str] = set()
     for event in ledger.of("dsr.restricted", "dsr.completed"):
         if event.type.value == "dsr.restricted":
             restricted |= {event.sref, event.artefact}
-        elif not {event.sref, event.artefact} & restricted - {""}:
+        elif event.sref and not {event.sref, event.artefact} & restricted:
             return False
     return True
 
@@ -191,8 +195,10 @@ def rights(ledger: Ledger) -> Item:
     """Item 17: what was asked, how long the answer took, whether refusals have reasons."""
     opened: dict[str, Event] = {}
     days: list[int] = []
-    for event in ledger.of("dsr.received", *_ANSWERS):
+    for event in ledger.of("dsr.received", *ANSWERS):
         case = event.artefact or event.sref
+        if case == MANY:
+            continue
         if event.type.value == "dsr.received":
             opened.setdefault(case, event)
         elif case in opened:
@@ -218,8 +224,9 @@ def rights(ledger: Ledger) -> Item:
         "refused": ledger.reasons("R-IDENTITY", "R-AGENT"),
         "refusal_reasons": dict(Counter(code for event in rejected for code in event.reasons)),
     }
+    more, found = answers(ledger)
     left = ["time_limits"] + ["requests_elsewhere"] * (not ledger.of("dsr.received"))
-    return Item(17, checks, result, ledger.of(*_REQUESTS, "optout.set"), tuple(left))
+    return Item(17, checks | more, result | found, ledger.of(*_REQUESTS, "optout.set"), tuple(left))
 
 
 def _days_between(one: Event, other: Event) -> int:

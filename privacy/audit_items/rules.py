@@ -6,6 +6,7 @@ from typing import Any
 
 from privacy.audit_items.guideline import Holds, Item
 from privacy.audit_items.ledger import IMPORTED, Ledger, label
+from privacy.audit_items.requests import explanations
 from privacy.consent import Need
 from privacy.documents import notice_gaps
 from privacy.policy import Basis, Notice, Purpose, PurposeClass, Titles
@@ -169,8 +170,9 @@ def explanation(ledger: Ledger) -> Item:
     checks = {
         "plain_texts": ledger.judge(lambda item: _is_bilingual(item.title) and _is_bilingual(item.necessity))
     }
-    result = {"purposes": rows, "events": ledger.count("adm.explained")}
-    return Item(18, checks, result, ledger.of("adm.explained"), ("explanations",))
+    found, left = explanations(ledger)
+    result = {"purposes": rows, "events": ledger.count("adm.explained"), **found}
+    return Item(18, checks, result, ledger.of("adm.explained"), tuple(left))
 
 
 def _is_bilingual(titles: Titles) -> bool:

@@ -182,7 +182,7 @@ class _Routes:
 
     def _problem(self, error: Exception, t: Wording) -> Response:
         if isinstance(error, PageError):
-            message, remedy, status = t.told(error.code), t.told(f"{error.code}_remedy"), 403
+            message, remedy, status = t.told(error.code), t.remedy(error.code), 403
         elif isinstance(error, SilhouetteError):
             message, remedy, status = error.render(t.language), "", problem_of(error).status
         else:
@@ -191,7 +191,7 @@ class _Routes:
                 log.error("a page failed: %s", type(error).__name__)
             message, remedy, status = (
                 t("subject.failed"),
-                t("subject.failed_remedy"),
+                t.remedy("failed"),
                 problem_of(error).status,
             )
         page = self._pages.plain("message.html.j2", t, message=message, remedy=remedy, back=status != 403)
