@@ -12,7 +12,7 @@ WORKERS ?= 2
 FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises test scenarios check format docs lock clean
+.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises bench-forgetting test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ bench-risk: $(STAMP)  ## Scorecard and boosting on public data over real Flower:
 
 bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
 	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
+
+bench-forgetting: $(STAMP)  ## Forgetting beside training, by kind of model: PEOPLE=6000.
+	$(BIN)/python -m benchmarks.forgetting $(if $(PEOPLE),--rows $(PEOPLE))
 
 bench-enterprises: $(STAMP)  ## What joined data tells about synthetic firms: FIRMS=8000.
 	$(BIN)/python -m benchmarks.enterprises --firms $(FIRMS)

@@ -96,7 +96,7 @@ def test_an_honest_session_matches_and_says_goodbye(scene):
     (result,) = scene.home.vault.names("results/")
     assert scene.home.vault.names() == [
         "consents/keys", "flower_key", "identity", f"job/{SESSION}/handle", f"job/{SESSION}/job",
-        f"job/{SESSION}/snapshot/0", "policy", result,
+        f"job/{SESSION}/rows", f"job/{SESSION}/snapshot/0", "policy", result,
     ]  # fmt: skip
     assert scene.script.closed
     wait_until(lambda: not {"inbox", "consent-watch"} & {thread.name for thread in threading.enumerate()})
