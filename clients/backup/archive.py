@@ -38,6 +38,7 @@ from clients.backup.sections import Section
 from clients.consents.rows import Asked
 from clients.consents.writing import change
 from clients.home import NodeHome
+from clients.rights.store import CaseStore
 from clients.vault import NONCE_BYTES, metadata
 from federation.line_file import sync_folder
 from federation.pace import utc_now
@@ -117,10 +118,10 @@ def _write(
 ) -> Tokens:
     """Everything; returns the subjects, each once."""
     engine = home.consents.engine
-    column = column_of(home)
+    column, requests = column_of(home), CaseStore(home.vault)
     sections = list(gather_files(home, column))
     with change(engine) as (connection, _):  # nobody says a word between the first table and the last
-        sections += gather_records(home, connection, column)
+        sections += gather_records(home, connection, column, requests)
         general = list(_general(home, connection, engine))
     writer.write(Kind.SECTIONS, _encode([section.plan for section in sections]))
     for name, content in general:

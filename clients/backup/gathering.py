@@ -2,9 +2,10 @@
 
 Of a subject: its row of the table's file and its lines of the consent log, its lines of result files, its words,
 states, restrictions and salt in the consent store, its row in the records of finished jobs, its place among those whose
-data went abroad. About nobody: settings, keys of the node's vault, policy, models, the audit log, used sessions.
+data went abroad, its open requests. About nobody: settings, keys of the node's vault, policy, models, the audit log,
+requests that have ended, used sessions.
 Left out, because it is made anew or would name people outside of their own records: what a rerun goes on from, counts
-of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, letters, and requests.
+of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, and letters.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from clients.backup.parquet_rows import rows_of
 from clients.backup.sections import Form, Plan, Section, blank_of, lines_of
 from clients.backup.suppression import tombstones
 from clients.consents import tables as consent_tables
-from clients.consents.rows import as_tokens
+from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
 from clients.context import PAILLIER_RECORD, UNFINISHED
 from clients.finished import HANDLE, OF_ROWS, PER_ROW, SEGMENTS, TRAIN_ROWS, per_row, read_handle
 from clients.gate.abroad import ABROAD
 from clients.home import NodeHome
+from clients.rights.cases import Locators
+from clients.rights.store import CaseStore
+from clients.rights.tables import cases
 from clients.tables.files import Stream, read_columns
 from clients.tables.problems import refuse
 from clients.tables.subjects import normalized
@@ -38,6 +42,7 @@ from federation.files import FolderStore
 from privacy.errors import ConfigInvalid, SealBroken
 from privacy.joining import Tokens
 from privacy.normalization import NormalizedIdentifiers
+from privacy.parameters import TOKEN_BYTES
 
 FILES: Final = ("node.toml", "enrolment.json", "federation.json", "vault.key", "deletions.jsonl")
 FOLDERS: Final = ("audit", "results")
@@ -75,8 +80,11 @@ def gather_files(home: NodeHome, column: Column) -> Iterator[Section]:
         yield from _results(home, file, column)
 
 
-def gather_records(home: NodeHome, connection: Connection, column: Column) -> Iterator[Section]:
+def gather_records(
+    home: NodeHome, connection: Connection, column: Column, requests: CaseStore
+) -> Iterator[Section]:
     """The sections of the vault's database. connection: within whose transaction nobody changes the consent store."""
+    yield _requests(home, connection, requests)
     for table in subject_tables():
         yield _store_rows(connection, table)
     for session in sorted({name.split("/")[1] for name in home.vault.names("job/")}):
@@ -175,6 +183,34 @@ def _store_rows(connection: Connection, table: Table) -> Section:
     rows = [tuple(row) for row in connection.execute(select(table))]
     plan = Plan(form=Form.ROWS, name=str(table.name), count=len(rows))
     return Section.of(plan, as_tokens([row[place] for row in rows]), [_encode(row) for row in rows])
+
+
+def _requests(home: NodeHome, connection: Connection, requests: CaseStore) -> Section:
+    """Requests of subjects: an open one is its subject's own, one that has ended names nobody any more.
+
+    One of which it cannot be told whose it is (another party's, before it is scoped) is left out.
+    """
+    rows = {row.number: tuple(row) for row in connection.execute(select(cases).order_by(cases.c.number))}
+    found = requests.many(list(rows), connection)
+    owners, is_owned, kept = [], [], []
+    for number, row in rows.items():
+        case = found.get(number)
+        locators = None if case is None else case.locators
+        tokens = set() if locators is None else _tokens_in(home, locators)
+        if case is not None and (locators is None or len(tokens) == 1):
+            owners.append(next(iter(tokens), bytes(TOKEN_BYTES)))
+            is_owned.append(bool(tokens))
+            kept.append(_encode(row))
+    made = Section.of(Plan(form=Form.ROWS, name=str(cases.name), count=len(kept)), as_tokens(owners), kept)
+    return Section(made.plan, made.owners, np.array(is_owned, np.bool_), made.data, made.starts)
+
+
+def _tokens_in(home: NodeHome, locators: Locators) -> set[bytes]:
+    tokens = {one.token for one in locators.located}
+    if locators.identifiers:
+        identifiers = np.array(locators.identifiers, np.bytes_)
+        tokens |= set(as_bytes(home.consents.tokens(kind_label(home.settings.table), identifiers)))
+    return tokens
 
 
 def _job(home: NodeHome, session: str, column: Column) -> Iterator[Section]:

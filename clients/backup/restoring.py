@@ -30,6 +30,7 @@ from clients.backup.sections import Form, Plan, restored_lines
 from clients.consents.rows import insert_rows
 from clients.finished import HANDLE, PER_ROW, SEGMENTS, TRAIN_ROWS, record_name
 from clients.home import NodeHome, NodeSettings
+from clients.rights.tables import cases
 from clients.vault import KEY_BYTES, NONCE_BYTES, metadata
 from federation.files import read_toml, write_secret
 from privacy.errors import ConfigInvalid, SealBroken
@@ -187,7 +188,7 @@ class _Restoring:
                 _insert(connection, fresh["sealed"], rows)
             elif name.startswith(ROWS) and name.removeprefix(ROWS) in fresh:
                 _insert(connection, fresh[name.removeprefix(ROWS)], [_decode(row) for row in rows])
-        tables = {table.name: table for table in subject_tables()}
+        tables = {table.name: table for table in (*subject_tables(), cases)}
         for number, plan in enumerate(self._plans):
             if plan.form is Form.ROWS and plan.name in tables:
                 table, items = tables[plan.name], self._items.pop(number, {})

@@ -38,13 +38,15 @@ from clients.finished import record_name
 from clients.gate.abroad import AbroadCounter
 from clients.home import NodeHome
 from clients.results import CUSTOMERS
+from clients.rights.cases import Case, Locators
+from clients.rights.store import CaseStore
 from clients.tables import ConsentSpec
 from clients.tables.loading import load
 from federation.messages import COORDINATOR
 from federation.roster import Roster, to_json
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied, UnexpectedMessage
-from privacy.rights import Result
+from privacy.rights import CaseState, Requester, RequestKind, Result
 
 
 @pytest.fixture
@@ -228,6 +230,43 @@ def test_one_who_is_deleted_meanwhile_gets_no_key(home, tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "_write_subjects", write)
     create(home, tmp_path / "a")
     assert restored(home, tmp_path / "a")[1].left_out == 1
+
+
+def test_requests_are_restored_but_open_ones_of_the_shredded(home, tmp_path):
+    store = CaseStore(home.vault)
+    who = {"0a": located(home, 4), "0b": located(home, 5)}
+    made = [
+        case_of(number * 16, Locators(located=(one,)), CaseState.EXECUTING) for number, one in who.items()
+    ]
+    filed = Locators(identifiers=(phone(4).encode(),))
+    made += [case_of("0c" * 16, filed, CaseState.IDENTIFIED), case_of("0d" * 16, None, CaseState.COMPLETED)]
+    both = Locators(located=tuple(who.values()))
+    made.append(case_of("0e" * 16, both, CaseState.EXECUTING))
+    with store.transaction() as connection:
+        store.add(connection, made)
+    create(home, tmp_path / "a")
+    whole, _ = restored(home, tmp_path / "a", "whole")
+    expected = store.many([case.number for case in made])
+    del expected["0e" * 16]  # it cannot be told whose it is
+    assert CaseStore(whole.vault).many([case.number for case in made]) == expected
+    shred(home, [who["0a"]], CASE, escrow=Shelf())
+    new, _ = restored(home, tmp_path / "a")
+    found = CaseStore(new.vault).many([case.number for case in made])
+    assert sorted(found) == ["0b" * 16, "0d" * 16]
+
+
+def case_of(number, locators, state):
+    return Case(
+        number=number,
+        kind=RequestKind.DELETE,
+        state=state,
+        requester=Requester.SUBJECT,
+        received=NOW,
+        due=NOW.date(),
+        updated=NOW,
+        wake=NOW,
+        locators=locators,
+    )
 
 
 # --- files
