@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clients.home import NodeHome
     from federation.audit_log import AuditLog
     from privacy.sealing import PublicIdentity
 
@@ -39,7 +40,18 @@ def documents(folder: Path) -> Mapping[str, bytes]:
         for made, signed in home.audit.checkpoints()
     ]
     items = items_of(home.audit.events(), policy, catalog_of(policy), cosigned)
-    return {"policy.json": encode_policy(policy), **items}
+    return {"policy.json": encode_policy(policy), **items, **_requests(home)}
+
+
+def _requests(home: NodeHome) -> Mapping[str, bytes]:
+    """The register of requests of data subjects, where there have been any: keyed references and no names."""
+    from clients.rights.register import as_csv, register
+    from federation.audit_records import canonical
+
+    found = register(home)
+    if not found.cases:
+        return {}
+    return {"requests/register.json": canonical(found), "requests/register.csv": as_csv(found).encode()}
 
 
 def keys(folder: Path) -> Mapping[str, PublicIdentity]:

@@ -8,6 +8,7 @@ sealed from before anything is deleted, `issue` uses it up. A receipt holds the 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ from federation.audit_log import AuditLog
 from federation.pace import utc_now
 from privacy.audit import EventType
 from privacy.checkpoints import Checkpoint, Cosignature
-from privacy.errors import Denied
+from privacy.errors import ConfigInvalid, Denied
 from privacy.policy import Contact
 from privacy.receipts import (
     AffectedModel,
@@ -46,6 +47,8 @@ from privacy.rights import CaseNumber, CaseState, Outcome
 
 if TYPE_CHECKING:
     from clients.rights.cases import Case
+
+log = logging.getLogger("silhouette.rights")
 
 RIGHTS: Final = "rights"
 """The project of the log's names for subjects in events of cases."""
@@ -111,11 +114,16 @@ def prepare(home: NodeHome, subjects: Mapping[CaseNumber, bytes]) -> None:
         home.vault.keep(_OPENING + number, msgspec.msgpack.encode(Prepared(key.tobytes())))
 
 
+def prepared(home: NodeHome) -> list[CaseNumber]:
+    """The cases whose subjects' keys are kept: their receipts have not been made yet."""
+    return [name.removeprefix(_OPENING) for name in home.vault.names(_OPENING)]
+
+
 def issue(home: NodeHome, cases: Sequence[ReceiptCase]) -> dict[CaseNumber, bytes]:
     """Make the receipts of cases that have ended, log and keep them; by number.
 
     The keys that `prepare` kept are destroyed. A case without one gets a receipt with its own events alone. Reads the
-    log once, however many cases there are.
+    log once, however many cases there are. What would tell what the law keeps confidential is not made.
     """
     openings = {case.section.number: _opening(home, case.section) for case in cases}
     found, snapshots = _events_of(home.audit, openings), last_snapshots(home)
@@ -124,7 +132,12 @@ def issue(home: NodeHome, cases: Sequence[ReceiptCase]) -> dict[CaseNumber, byte
         number, opening = case.section.number, openings[case.section.number]
         is_restricted = case.section.restricted is not None
         absences = proofs_of(snapshots, opening) if is_restricted else ()
-        receipt = _assembled(home, case, opening, found[number], absences)
+        try:
+            receipt = _assembled(home, case, opening, found[number], absences)
+        except ConfigInvalid as error:  # one that may not be told keeps nobody else from a receipt
+            log.error("case %s has no receipt: %s", number, error.key)
+            home.vault.remove_one(_OPENING + number)
+            continue
         made[number] = _keep(home, receipt)
         home.vault.remove_one(_OPENING + number)
     return made

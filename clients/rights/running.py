@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from clients.home import NodeHome
-from clients.rights import copies, receipts
+from clients.rights import copies, explanation, receipts
 from clients.rights.cases import Case
 from clients.rights.engine import Engine, Hooks, Progress
 from clients.rights.erasing import erasers_of
@@ -35,9 +35,14 @@ class Requests:
     def __init__(self, home: NodeHome) -> None:
         self._home = home
         self._courier: PostCourier = courier_of(home)
-        makers = dict.fromkeys(_COPIED, copies.maker)
+        makers = {**dict.fromkeys(_COPIED, copies.maker), RequestKind.EXPLAIN: explanation.maker}
         hooks = Hooks(makers=makers, before_erasing=_prepare, ended=_issue)
         self.engine = Engine(home, self._courier, erasers_of(home), hooks=hooks)
+        _issue(home, [case for case in self._without_receipt() if case.is_ended])
+
+    def _without_receipt(self) -> list[Case]:
+        """Cases whose receipts are prepared and not made: a kill may have come between the end and the receipt."""
+        return list(self.engine.store.many(receipts.prepared(self._home)).values())
 
     def step(self) -> Progress:
         """Fetch letters, take every case on, send letters. Raises `LogUnavailable`."""
