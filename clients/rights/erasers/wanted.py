@@ -11,6 +11,7 @@ import numpy as np
 
 from clients.finished import read_handle
 from clients.rights.located import Located
+from clients.rights.needles import HEAD, SEPARATORS, found_in_bytes
 from clients.tables.specs import TableSpec
 from privacy.digests import IdFormat
 from privacy.identifiers import IdentifierKind
@@ -25,6 +26,11 @@ _SHORTEST_OPAQUE: Final = 12
 _HEAD_BYTES: Final = 8
 """Of a reference: so many are compared at once."""
 _WORD: Final = re.compile(r"[+0-9A-Za-z]+")
+
+
+def _compacted(text: str) -> bytes:
+    """Without case and separators."""
+    return text.encode("utf-8", "surrogatepass").translate(None, SEPARATORS).upper()
 
 
 class Wanted:
@@ -44,6 +50,8 @@ class Wanted:
         self._people = len(self._ordered)
         self.shortest = int(np.strings.str_len(self._ordered).min(initial=2**30))
         """No cell of fewer bytes names one of them."""
+        texts = (identifier.decode() for identifier in self._ordered.tolist())
+        self._compact = {compact for text in texts if len(compact := _compacted(text)) >= HEAD}
         self._names: dict[str, dict[bytes, int]] = {}
         for number, one in enumerate(subjects):
             for name in one.shared:
@@ -79,17 +87,38 @@ class Wanted:
 
     def of_other_texts(self, texts: Sequence[str]) -> Integers:
         """(n,): the subject that a cell of another column is about: it is one's identifier, or a word in it is."""
-        found = self.of_texts(texts)
+        found = np.full(len(texts), NOBODY, dtype=np.int64)
         if self._is_short:
-            return np.full(len(texts), NOBODY, dtype=np.int64)
-        words = [(place, word) for place, cell in enumerate(texts) for word in _WORD.findall(cell)]
-        words = [(place, word) for place, word in words if len(word) >= self.shortest]
+            return found
+        places = self._suspects(texts)
+        cells = [texts[place] for place in places]
+        found[places] = self.of_texts(cells)
+        words = [
+            (place, word) for place, cell in zip(places, cells, strict=True) for word in _WORD.findall(cell)
+        ]
         for (place, _), subject in zip(
             words, self.of_texts([word for _, word in words]).tolist(), strict=True
         ):
             if subject != NOBODY and found[place] == NOBODY:
                 found[place] = subject
         return found
+
+    def _suspects(self, texts: Sequence[str]) -> list[int]:
+        """The cells that hold an identifier when separators are left out, and those that are not ASCII.
+
+        All cells are searched in one piece: most of a table are numbers, and none of these are looked at one by one.
+        """
+        haystack = _compacted("\0".join(texts))
+        ends = np.flatnonzero(np.frombuffer(haystack, np.uint8) == 0)
+        if len(ends) != max(len(texts) - 1, 0):  # somebody's cell has a zero byte
+            return list(range(len(texts)))
+        suspects = {place for place, cell in enumerate(texts) if not cell.isascii()}
+        for needle in found_in_bytes(haystack, self._compact):
+            start = haystack.find(needle)
+            while start >= 0:
+                suspects.add(int(np.searchsorted(ends, start)))
+                start = haystack.find(needle, start + len(needle))
+        return sorted(suspects)
 
     def numbers(self) -> Integers:
         """The identifiers that a column of whole numbers may hold."""
