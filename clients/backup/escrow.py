@@ -5,6 +5,8 @@ What is deposited is sealed and signed by the node itself: the coordinator can l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from clients.home import NodeHome
@@ -26,11 +28,14 @@ class Escrow(Protocol):
         ...
 
 
-def escrow_of(home: NodeHome) -> Escrow | None:
-    """The shelf of a node at its coordinator; None for a node that has not joined any."""
-    if not home.roster_file.exists():
-        return None
-    return PostClient(home.roster, home.settings.name, home.identity)
+@contextmanager
+def escrow_of(home: NodeHome, given: Escrow | None = None) -> Iterator[Escrow | None]:
+    """The shelf of a node at its coordinator, unless one is given; None for a node that has not joined any."""
+    if given is not None or not home.roster_file.exists():
+        yield given
+        return
+    with PostClient(home.roster, home.settings.name, home.identity) as client:
+        yield client
 
 
 def deposited(escrow: Escrow, after: int) -> list[bytes]:

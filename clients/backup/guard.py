@@ -58,15 +58,15 @@ def check_at_start(home: NodeHome) -> None:
     with suppress(PeerDropped):
         check(home)
     refuse_unless_replayed(home)
-    home.consents.suppression.remove_expired(utc_now())
 
 
 def check(home: NodeHome) -> None:
     """Before a session. Raises `Denied` when deletions are missing here, `PeerDropped` when nobody can tell."""
-    escrow = escrow_of(home)
-    if escrow is not None:
-        compare(home, escrow)
+    with escrow_of(home) as escrow:
+        if escrow is not None:
+            compare(home, escrow)
     refuse_unless_replayed(home)
+    home.consents.suppression.remove_expired(utc_now())
 
 
 def compare(home: NodeHome, escrow: Escrow) -> None:
@@ -83,17 +83,19 @@ def compare(home: NodeHome, escrow: Escrow) -> None:
     home.vault.remove_one(BEHIND_RECORD)
 
 
-def replay(
-    home: NodeHome, erase: Erase, *, escrow: Escrow | None = None, now: Callable[[], datetime] = utc_now
-) -> Replayed:
+def replay(home: NodeHome, erase: Erase, *, escrow: Escrow | None = None) -> Replayed:
     """Delete again whom the missing entries name; afterwards the node may take part.
 
     Cut off, it is simply done again. Raises `AuditBroken` when the shelf's entries are not this node's, or the audit
     log is older than they are; `ConfigInvalid` without a coordinator, or when something could not be deleted.
     """
-    escrow = escrow or escrow_of(home)
-    if escrow is None:
-        raise ConfigInvalid("not_joined", folder=home.folder)
+    with escrow_of(home, escrow) as shelf:
+        if shelf is None:
+            raise ConfigInvalid("not_joined", folder=home.folder)
+        return _replay(home, erase, shelf)
+
+
+def _replay(home: NodeHome, erase: Erase, escrow: Escrow) -> Replayed:
     ledger = ledger_of(home)
     own = ledger.entries()
     shelf = deposited(escrow, 0)
@@ -103,7 +105,7 @@ def replay(
     deletions = ledger.read(missing, start)
     meanwhile = ledger.read(own[kept:], start)
     _check_log(home, deletions)
-    found = _delete(home, deletions, erase, now())
+    found = _delete(home, deletions, erase)
     ledger.adopt(kept, missing, meanwhile)
     if missing:
         head = head_of([*own[:kept], *missing])
@@ -112,7 +114,7 @@ def replay(
     return Replayed(len(missing), found)
 
 
-def _delete(home: NodeHome, deletions: Sequence[Deletion], erase: Erase, at: datetime) -> int:
+def _delete(home: NodeHome, deletions: Sequence[Deletion], erase: Erase) -> int:
     """Tombstones first, so that nobody is used whom an eraser fails to delete; the number of subjects found here."""
     for deletion in deletions:
         home.consents.suppress(stones_from(deletion.subjects), _time_of(deletion.at))

@@ -46,8 +46,13 @@ def shred(
     case: 32 hexadecimal digits. escrow: None for the coordinator's. A coordinator that cannot be reached gets the entry
     before this node takes part in anything again.
     """
-    escrow = escrow or escrow_of(home)
-    at = now()
+    with escrow_of(home, escrow) as shelf:
+        return _shred(home, subjects, case, now(), shelf)
+
+
+def _shred(
+    home: NodeHome, subjects: Sequence[Located], case: str, at: datetime, escrow: Escrow | None
+) -> list[Outcome]:
     try:
         _bury(home, [one for one in subjects if one.token != NO_TOKEN], case, at, escrow)
     except Denied as refused:

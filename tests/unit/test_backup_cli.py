@@ -1,6 +1,7 @@
 """`silhouette-node backup`: archives, restoring, replaying, as typed."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from backup_scene import CASE, PEOPLE, Shelf, erase, located, make_home
@@ -50,7 +51,7 @@ def test_create_list_and_restore(home, tmp_path):
 def test_replay(home, monkeypatch):
     shelf = Shelf()
     shred(home, [located(home, 1)], CASE, escrow=shelf)
-    monkeypatch.setattr("clients.backup.guard.escrow_of", lambda _: shelf)
+    monkeypatch.setattr("clients.backup.guard.escrow_of", lambda *_: nullcontext(shelf))
     monkeypatch.setattr("clients.rights.erasing.erase", erase)
     assert run("replay", "--home", home.folder)
     (home.folder / "deletions.jsonl").unlink()
