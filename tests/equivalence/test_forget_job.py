@@ -1,10 +1,13 @@
 """A job that forgets: the same model, digest by digest, as a training without the people who left."""
 
+from io import StringIO
+
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcessFederation, sample_plans
+from rich.console import Console
 
 from clients.finished import read_handle, record_name, remove_rows
 from clients.forgetting.cards import ModelState, cards, tainted_by
@@ -15,6 +18,8 @@ from federation.jobs import Deadlines, ForgetPlan, Job, RiskPlan, ScorecardPlan,
 from privacy.audit import EventType
 from privacy.fixed_point import encode
 from privacy.parameters import profile_named
+from privacy.texts import LANGUAGES
+from server.report import build_report, print_report, write_report
 
 PARTIES = ("bank", "ecommerce", "telecom")
 FIRST, AGAIN, TWIN, FEW = "0f" * 16, "1f" * 16, "2f" * 16, "3f" * 16
@@ -189,6 +194,18 @@ def test_cards_say_what_replaced_what(federation, forgotten):
 def test_the_coordinator_hears_no_count_of_rows_in_a_recall(federation, forgotten):
     for releases in forgotten.result["releases"].values():
         assert "session.match_release/1" not in releases
+
+
+def test_the_report_shows_what_was_learned_and_nothing_undeclared(forgotten, tmp_path):
+    report = build_report(job_of(forget=ForgetPlan(session=FIRST)), forgotten.result, None, {})
+    assert report["undeclared"] == []
+    assert report["match"]["matched"] is None
+    told = {(item["protocol"], item["what"]) for item in report["disclosures"]}
+    assert ("recall", "rows_agree") in told
+    assert "align" not in {protocol for protocol, _ in told}
+    for language in LANGUAGES:
+        print_report(report, Console(file=StringIO()), language)
+    assert write_report(report, tmp_path)
 
 
 def test_again_with_few_who_left_is_refused_by_everybody(federation, forgotten):
