@@ -17,12 +17,13 @@ import numpy as np
 
 from clients.consents.rows import as_tokens
 from clients.consents.subjects import sref
+from clients.forgetting.cards import ModelState, cards
 from clients.gate.policy import active_policy
 from clients.home import NodeHome
 from clients.rights.absences import last_snapshots, proofs_of
 from clients.rights.wording import Wording, render
 from federation.audit_log import AuditLog
-from federation.pace import utc_now
+from federation.pace import today, utc_now
 from privacy.audit import EventType
 from privacy.checkpoints import Checkpoint, Cosignature
 from privacy.errors import ConfigInvalid, Denied
@@ -43,7 +44,7 @@ from privacy.receipts import (
     sign,
     tellable,
 )
-from privacy.rights import CaseNumber, CaseState, Outcome
+from privacy.rights import Artefact, CaseNumber, CaseState, Outcome
 
 if TYPE_CHECKING:
     from clients.rights.cases import Case
@@ -57,6 +58,13 @@ _RECEIPT: Final = "rights/receipt/"
 _OPENING: Final = "rights/opening/"
 _OTHER_PROJECTS: Final = ("restrictions", "lending")
 _YEARLESS: Final = 0
+_PLANS: Final = {
+    ModelState.ACTIVE: "kept",
+    ModelState.TAINTED: "relearn",
+    ModelState.SUPERSEDED: "retired",
+    ModelState.RETIRED: "retired",
+}
+"""What is told of a model by its state (`receipts.plan` in the texts)."""
 
 
 class ReceiptCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +77,10 @@ class ReceiptCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A subject's key, 16 bytes."""
+    """A subject's key, 16 bytes, and the sessions whose matching held it: their models may have learnt from it."""
 
     key: bytes
+    sessions: tuple[str, ...] = ()
 
 
 def receipt_case(case: Case, party: str, models: Sequence[AffectedModel] = ()) -> ReceiptCase:
@@ -99,8 +108,13 @@ def receipt_case(case: Case, party: str, models: Sequence[AffectedModel] = ()) -
     )
 
 
-def prepare(home: NodeHome, subjects: Mapping[CaseNumber, bytes]) -> None:
-    """Keep the keys of these cases' subjects until the receipts have been made. subjects: the token of each, 16 bytes.
+def prepare(
+    home: NodeHome,
+    subjects: Mapping[CaseNumber, bytes],
+    sessions: Mapping[CaseNumber, Iterable[str]] | None = None,
+) -> None:
+    """Keep the keys of these cases' subjects until the receipts have been made. subjects: the token of each, 16 bytes;
+    sessions: whose matching holds it.
 
     To be called before the subject's own entry is deleted; calling it again does no harm. A subject that the node does
     not know does not become known.
@@ -111,7 +125,8 @@ def prepare(home: NodeHome, subjects: Mapping[CaseNumber, bytes]) -> None:
     known = home.consents.known(tokens)
     numbers = np.array(list(subjects))[known].tolist()
     for number, key in zip(numbers, home.consents.openings(tokens[known]), strict=True):
-        home.vault.keep(_OPENING + number, msgspec.msgpack.encode(Prepared(key.tobytes())))
+        held = tuple(sorted(set((sessions or {}).get(number, ()))))
+        home.vault.keep(_OPENING + number, msgspec.msgpack.encode(Prepared(key.tobytes(), held)))
 
 
 def prepared(home: NodeHome) -> list[CaseNumber]:
@@ -125,15 +140,17 @@ def issue(home: NodeHome, cases: Sequence[ReceiptCase]) -> dict[CaseNumber, byte
     The keys that `prepare` kept are destroyed. A case without one gets a receipt with its own events alone. Reads the
     log once, however many cases there are. What would tell what the law keeps confidential is not made.
     """
-    openings = {case.section.number: _opening(home, case.section) for case in cases}
+    kept_keys = {case.section.number: _prepared(home, case.section.number) for case in cases}
+    openings = {number: _opening(home, one) for number, one in kept_keys.items()}
     found, snapshots = _events_of(home.audit, openings), last_snapshots(home)
     made: dict[CaseNumber, bytes] = {}
     for case in cases:
         number, opening = case.section.number, openings[case.section.number]
         is_restricted = case.section.restricted is not None
         absences = proofs_of(snapshots, opening) if is_restricted else ()
+        told = _with_models(home, case, kept_keys[number])
         try:
-            receipt = _assembled(home, case, opening, found[number], absences)
+            receipt = _assembled(home, told, opening, found[number], absences)
         except ConfigInvalid as error:  # one that may not be told keeps nobody else from a receipt
             log.error("case %s has no receipt: %s", number, error.key)
             home.vault.remove_one(_OPENING + number)
@@ -180,11 +197,28 @@ def _keep(home: NodeHome, receipt: Receipt) -> bytes:
     return data
 
 
-def _opening(home: NodeHome, case: CaseSection) -> Opening:
-    data = home.vault.get(_OPENING + case.number)
-    if data is None:
+def _prepared(home: NodeHome, number: CaseNumber) -> Prepared | None:
+    data = home.vault.get(_OPENING + number)
+    return None if data is None else msgspec.msgpack.decode(data, type=Prepared)
+
+
+def _with_models(home: NodeHome, case: ReceiptCase, known: Prepared | None) -> ReceiptCase:
+    """The case with the models that its subject's row took part in, where it is about models at all."""
+    if known is None or case.models or not any(one.artefact is Artefact.MODEL for one in case.outcomes):
+        return case
+    found = [
+        AffectedModel(
+            model=card.number, kind=card.kind, plan=_PLANS[card.state(today())], until=card.deadline
+        )
+        for session in known.sessions
+        for card in cards(home, session)
+    ]
+    return msgspec.structs.replace(case, models=tuple(found))
+
+
+def _opening(home: NodeHome, known: Prepared | None) -> Opening:
+    if known is None:
         return Opening()
-    key = msgspec.msgpack.decode(data, type=Prepared).key
     projects = [RIGHTS, *_OTHER_PROJECTS]
     with contextlib.suppress(Denied):
         projects += [item.name for item in active_policy(home).purposes]
@@ -192,7 +226,7 @@ def _opening(home: NodeHome, case: CaseSection) -> Opening:
     start = utc_now().year if first is None else int(first.time[:4])
     years = [_YEARLESS, *range(start, utc_now().year + 1)]
     references = tuple(Reference(project=project, epoch=year) for project in projects for year in years)
-    return Opening(key=key.hex(), references=references)
+    return Opening(key=known.key.hex(), references=references)
 
 
 def _events_of(log: AuditLog, openings: Mapping[CaseNumber, Opening]) -> dict[CaseNumber, dict[int, str]]:

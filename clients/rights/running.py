@@ -100,7 +100,10 @@ def serve_requests(home: NodeHome, stopped: threading.Event) -> None:
 
 def _prepare(home: NodeHome, cases: Sequence[Case]) -> None:
     own = {case.number: case.subjects[0].token for case in cases if case.subjects and not case.origin}
-    receipts.prepare(home, own)
+    sessions = {
+        case.number: [row.session for row in case.subjects[0].shared] for case in cases if case.subjects
+    }
+    receipts.prepare(home, own, sessions)
 
 
 def _issue(home: NodeHome, cases: Sequence[Case]) -> None:

@@ -4,6 +4,8 @@ import base64
 import json
 import subprocess
 import sys
+from datetime import date
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -12,6 +14,7 @@ import receipt_scene as rs
 from consent_desk import PHONES
 from receipt_scene import NUMBER, Scene
 
+from clients.forgetting.cards import ModelState
 from clients.gate.gate import SNAPSHOT_RECORD
 from clients.rights import receipts
 from clients.rights.absences import last_snapshots
@@ -203,6 +206,33 @@ def test_a_session_that_no_longer_uses_the_subject_is_proved(tmp_path):
         standalone.check_absence(
             base64.b64decode(neighbour["commitment"]), bytes.fromhex(proved.root), absence
         )
+
+
+# --- models
+
+
+def test_models_that_the_row_took_part_in_are_told_with_what_becomes_of_them(tmp_path, monkeypatch):
+    world = Scene(tmp_path)
+    world.log_case()
+    day = date(2099, 1, 1)
+    known = {
+        SESSION: [
+            SimpleNamespace(
+                number="ab" * 16, kind="boosting", deadline=day, state=lambda _day, state=state: state
+            )
+            for state in (ModelState.TAINTED, ModelState.SUPERSEDED, ModelState.ACTIVE)
+        ]
+    }
+    monkeypatch.setattr(receipts, "cards", lambda _home, session: known[session])
+    outcome = Outcome(artefact=Artefact.MODEL, result=Result.RESTRICTED_TECHNICAL, review=day)
+    receipts.prepare(world.home, {NUMBER: world.token}, {NUMBER: [SESSION, SESSION]})
+    assert receipts.prepared(world.home) == [NUMBER]
+    data = receipts.issue(world.home, [rs.case_of(outcomes=(outcome,), models=())])[NUMBER]
+    models = structs.read(data).models
+    assert [item.plan for item in models] == ["relearn", "retired", "kept"]
+    assert models[0].until == day
+    assert receipts.prepared(world.home) == []
+    assert codes(data) == []
 
 
 # --- the page
