@@ -44,7 +44,11 @@ LOCK_FILE: Final = "rights.lock"
 CASES_AT_ONCE: Final = 1_000
 FIRST_RETRY: Final = timedelta(minutes=1)
 LAST_RETRY: Final = timedelta(hours=1)
-"""How soon what went wrong is tried again; and how often a case that waits for others looks who is still there."""
+"""How soon what went wrong is tried again, and how seldom at the most."""
+LOOK_AROUND: Final = timedelta(hours=6)
+"""How often a case that waits for others looks who is still a member; an answer wakes it at once."""
+MOST_READY: Final = 20_000
+"""Cases of one state that are kept in memory from one transition to the next."""
 BETWEEN_LOOKS: Final = timedelta(minutes=10)
 LEFT: Final = "rights.outcome.left"
 
@@ -112,6 +116,7 @@ class Engine:
         self._on_point = on_point
         self._letters: dict[str, list[tuple[str, Message, bytes]]] = {}
         """What is sent when a case of this batch is stored."""
+        self._ready: dict[CaseState, list[Case]] = {}
         self._looked: datetime | None = None
         self._work: dict[CaseState, Callable[[list[Case]], list[Case]]] = {
             CaseState.PARTIAL: self._resume,
@@ -129,6 +134,7 @@ class Engine:
     def step(self) -> Progress:
         """Take what has come from others, then every case as far as it can. Raises `LogUnavailable`."""
         progress = Progress()
+        self._ready.clear()  # of a step that was cut off
         try:
             with locked(self.home.folder / LOCK_FILE, 0.0):
                 self._take_letters(progress)
@@ -160,7 +166,7 @@ class Engine:
             progress.letters += len(letters)
 
     def _take(self, state: CaseState, progress: Progress) -> None:
-        while batch := self.store.waiting(state, self._now(), CASES_AT_ONCE):
+        while batch := self._batch(state):
             self._on_point(f"{state}/begun")
             self._letters.clear()
             try:
@@ -172,8 +178,26 @@ class Engine:
                 changed = [self._later(case, error.code) for case in batch]
             self._on_point(f"{state}/done")
             saved = self._save(changed)
+            self._keep_ready(saved)
             progress.moved.update(case.state for case in saved if case.state is not state)
             self._on_point(f"{state}/stored")
+
+    def _batch(self, state: CaseState) -> list[Case]:
+        """Cases that can go on: those that this step has stored before, then what else there is."""
+        ready = self._ready.pop(state, [])
+        if not ready:
+            return self.store.waiting(state, self._now(), CASES_AT_ONCE)
+        self._ready[state] = ready[CASES_AT_ONCE:]
+        return ready[:CASES_AT_ONCE]
+
+    def _keep_ready(self, saved: Sequence[Case]) -> None:
+        """Reading a case again would cost as much as everything else; whoever has changed it meanwhile is found out
+        when it is stored."""
+        now = self._now()
+        for case in saved:
+            ready = self._ready.setdefault(case.state, [])
+            if case.wake <= now and len(ready) < MOST_READY:
+                ready.append(case)
 
     def _save(self, cases: Sequence[Case]) -> list[Case]:
         """Store cases, and with them the letters that they give rise to."""
@@ -271,7 +295,7 @@ class Engine:
         new = [case for case in batch if CaseState.PARTIAL not in case.record.reached]
         tell(self.home, EventType.DSR_PARTIAL, new)
         failed, waiting = _split(self._moved(batch, CaseState.PARTIAL), _is_open)
-        later = self._now() + LAST_RETRY
+        later = self._now() + LOOK_AROUND
         return self._answer([self._later(case, case.record.problem) for case in failed]) + [
             msgspec.structs.replace(case, wake=later) for case in waiting
         ]
@@ -284,7 +308,7 @@ class Engine:
             if _is_open(case) or not case.open_partners:
                 found += self._moved([case], CaseState.EXECUTING)
             else:
-                found.append(msgspec.structs.replace(case, wake=self._now() + LAST_RETRY))
+                found.append(msgspec.structs.replace(case, wake=self._now() + LOOK_AROUND))
         return found
 
     # --- other parties

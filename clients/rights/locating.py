@@ -64,7 +64,8 @@ def locate_shared(home: NodeHome, asked: Sequence[tuple[str, Sequence[SharedRow]
 
     Names of matchings in which the party had no part name nobody.
     """
-    handles = {name.session: _handle(home, name.session) for _, names in asked for name in names}
+    sessions = {name.session for _, names in asked for name in names}
+    handles = {session: _handle(home, session) for session in sessions}
     rows = [_rows_of(handles, party, names) for party, names in asked]
     if not any(rows):
         return [Meant()] * len(asked)

@@ -21,7 +21,7 @@ from rights_scene import (
 
 from clients.rights.cases import Correction
 from clients.rights.courier import check_answer
-from clients.rights.engine import LAST_RETRY
+from clients.rights.engine import LOOK_AROUND
 from clients.rights.executing import FAILED, LAST, REMAINS
 from clients.rights.intake import Intake, Request
 from privacy.audit import EventType
@@ -143,7 +143,7 @@ def test_a_partner_that_has_left_leaves_the_case_not_stuck(world, homes):
     home = homes["bank"]
     kept = tuple(party for party in home.roster.parties if party.name == "bank")
     home.join(msgspec.structs.replace(home.roster, parties=kept))
-    world.clock.pass_by(seconds=LAST_RETRY.total_seconds())
+    world.clock.pass_by(seconds=LOOK_AROUND.total_seconds())
     world.settle()
     case = world.case(number)
     assert case.state is CaseState.COMPLETED
