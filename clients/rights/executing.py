@@ -150,7 +150,12 @@ def _kept_by_law_or_technique(case: Case, artefact: Artefact, now: datetime) -> 
             until=duty.until,
             reason=Reason.STATUTORY_RETENTION.value,
         )
-    kept = [one for one in case.record.outcomes if one.result is Result.RESTRICTED_TECHNICAL]
+    # A model that is still to be trained again has no entry of the subject, and does not need its key.
+    kept = [
+        one
+        for one in case.record.outcomes
+        if one.result is Result.RESTRICTED_TECHNICAL and one.artefact is not Artefact.MODEL
+    ]
     if artefact is Artefact.SUBJECT and kept:
         review = min(one.review or review_day(now) for one in kept)
         return Outcome(
