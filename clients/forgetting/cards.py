@@ -22,6 +22,7 @@ import msgspec
 from clients.context import StageContext
 from clients.finished import HANDLE, read_handle, record_name
 from clients.forgetting.digests import digest_of_model
+from clients.forgetting.holding import records_held
 from clients.home import NodeHome
 from clients.rights.located import Located
 from federation.pace import today
@@ -177,8 +178,9 @@ def check_usable(home: NodeHome, number: str) -> None:
 def taint(home: NodeHome, subjects: Sequence[Located]) -> list[Outcome]:
     """Mark the models that subjects' rows took part in, one outcome per subject.
 
-    RESTRICTED_TECHNICAL until the latest deadline of a model that is in use; NOT_FOUND where there is none. Again for
-    the same subjects it changes nothing.
+    RESTRICTED_TECHNICAL until the latest deadline of a model that is in use; NOT_FOUND where there is none. A model
+    that is made of single people's rows (`clients.forgetting.holding`) is retired at once. Again for the same subjects
+    it changes nothing.
     """
     outcomes = []
     for subject in subjects:
@@ -189,6 +191,8 @@ def taint(home: NodeHome, subjects: Sequence[Located]) -> list[Outcome]:
                     continue
                 marked = card if card.since else _put(home, msgspec.structs.replace(card, since=today()))
                 deadlines.append(marked.deadline or today())
+                if records_held(home, card.kind, session, card.k_min):
+                    _retire(home, marked, today(), Reason.MODEL_CONTAINS_RECORDS)
         outcomes.append(
             Outcome(
                 artefact=Artefact.MODEL,
@@ -207,15 +211,19 @@ def retire_overdue(home: NodeHome, day: date) -> list[ModelCard]:
     retired = []
     for card in cards(home):
         if card.retired is None and card.state(day) is ModelState.RETIRED:
-            home.audit.append(
-                EventType.MODEL_RETIRED,
-                actor="node",
-                artefact=card.kind,
-                reasons=(Reason.MODEL_TAINTED.value,),
-                digests={"model": card.digest},
-            )
-            retired.append(_put(home, msgspec.structs.replace(card, retired=day)))
+            retired.append(_retire(home, card, day, Reason.MODEL_TAINTED))
     return retired
+
+
+def _retire(home: NodeHome, card: ModelCard, day: date, reason: Reason) -> ModelCard:
+    home.audit.append(
+        EventType.MODEL_RETIRED,
+        actor="node",
+        artefact=card.kind,
+        reasons=(reason.value,),
+        digests={"model": card.digest},
+    )
+    return _put(home, msgspec.structs.replace(card, retired=day))
 
 
 def _supersede(context: StageContext, before: str, kind: str, number: str) -> None:

@@ -30,7 +30,7 @@ def plans():
     return {
         "segments": SegmentsPlan(n_clusters="auto", candidates=(2, 3), n_init=2),
         "scorecard": ScorecardPlan(pre_bins=8, degree=3, passes=1, batches=2),
-        "risk": RiskPlan(trees=2, depth=2, bins=8),
+        "risk": RiskPlan(trees=2, depth=2, bins=8, shards=2),
     }
 
 
@@ -221,7 +221,7 @@ def test_again_with_few_who_left_is_refused_by_everybody(federation, forgotten):
 
 
 def test_a_job_that_is_not_the_earlier_one_again_is_refused(federation, forgotten):
-    other = job_of(forget=ForgetPlan(session=FIRST), risk=RiskPlan(trees=3, depth=2, bins=8))
+    other = job_of(forget=ForgetPlan(session=FIRST), risk=RiskPlan(trees=3, depth=2, bins=8, shards=2))
     outcome = run(federation, other, "4f" * 16)
     assert outcome.status == "failed"
     assert not has_rows(federation, "4f" * 16)

@@ -213,15 +213,34 @@ def test_enough_changes_may_leave(home):
     assert release(home, put(home, supersedes="9" * 32, honoured=10), DAY).part
 
 
-def test_segments_leave_without_anybodys_row(home):
+def put_segments(home, assignments, rows=60):
+    """Segments with these sizes, as they are stored: centroids, and start rows that must not leave."""
     number = segments_number(SESSION)
-    put(home, number=number, kind="kmeans")
+    put(home, number=number, kind="kmeans", k_min=20, rows=rows)
     centroids = np.array([[0.5], [-0.5]])
     record = {
-        "assignments": np.arange(60).tobytes(), "centroids": centroids.tobytes(), "n_clusters": 2,
+        "assignments": assignments.tobytes(), "centroids": centroids.tobytes(), "n_clusters": 2,
         "fields": ["income"], "starts": np.array([3, 4]).tobytes(), "start_rows": np.array([3, 4]).tobytes(),
     }  # fmt: skip
     home.vault.put(record_name(SESSION, "segments"), msgspec.msgpack.encode(record))
+    return number, centroids
+
+
+def test_a_model_with_a_centre_of_few_people_stays_and_is_retired_at_the_first_deletion(home):
+    number, _ = put_segments(home, np.repeat([0, 1], [41, 19]))
+    with pytest.raises(Denied) as caught:
+        release(home, card_of(home, number), DAY)
+    assert caught.value.findings.codes == ("R-MODEL-CONTAINS-RECORDS",)
+    (outcome,) = taint(home, [located(SESSION)])
+    assert outcome.result is Result.RESTRICTED_TECHNICAL
+    assert card_of(home, number).state(DAY) is ModelState.RETIRED
+    (event,) = [event for event in home.audit.events() if event.type is EventType.MODEL_RETIRED]
+    assert event.reasons == ("R-MODEL-CONTAINS-RECORDS",)
+
+
+def test_segments_leave_without_anybodys_row(home):
+    number, centroids = put_segments(home, np.repeat([0, 1, -1], [30, 29, 1]))
+    assert release(home, card_of(home, number), DAY).part
     part = part_of(home, card_of(home, number))
     assert msgspec.msgpack.decode(part) == [2, ["income"], centroids.tobytes()]
 
