@@ -12,11 +12,17 @@ from clients.lending.appeals import AppealDesk, Status
 from clients.lending.cases import PLANS
 from clients.lending.plan import DecisionPolicy
 from clients.lending.scored import contribution_reasons
-from clients.rights import copies, explanation
+from clients.rights import copies, explanation, receipts
+from clients.rights.courier import NoCourier
+from clients.rights.engine import Engine, Hooks
+from clients.rights.intake import Intake, Request
+from clients.rights.running import _issue, _prepare
 from clients.tables import FieldSpec
+from federation.audit_bundle import read_receipt
 from federation.path_attributions import Contributions
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid
+from privacy.rights import CaseState, RequestKind
 from privacy.texts import LANGUAGES
 
 _PLAN = plan(rule("rich", condition("income"), set_by="rich-author", approved_by="rich-committee"))
@@ -100,3 +106,16 @@ def test_a_score_without_a_decision_is_explained_as_well(home):
     found = explanation.explain(home, subject_of(home))
     assert found.names == true_names(3)
     assert (found.outcome, found.about) == (None, "")
+
+
+def test_a_request_for_an_explanation_ends_with_one_and_with_a_receipt(home):
+    filed = Intake(home).file(Request(kind=RequestKind.EXPLAIN, verified_by="login"), PHONES[3])
+    number = filed.case.number
+    hooks = Hooks(makers={RequestKind.EXPLAIN: explanation.maker}, before_erasing=_prepare, ended=_issue)
+    engine = Engine(home, NoCourier(), [], hooks=hooks)
+    engine.step()
+    assert engine.store.get(number).state is CaseState.COMPLETED
+    assert explanation.kept(home, number).names == true_names(3)
+    receipt = receipts.kept(home, number)
+    assert read_receipt(receipt).findings == []
+    assert "The explanation was made for you" in receipts.page(receipt, "en")
