@@ -18,6 +18,8 @@ from clients.rights.erasers.files import erase_from, find_in
 from clients.rights.erasers.rewriting import PART_SUFFIX, is_writable, rewrite
 from clients.rights.erasers.wanted import Wanted
 from clients.rights.located import Located
+from clients.tables import validate
+from clients.tables.loading import load
 from clients.tables.specs import FieldSpec, TableSpec
 from clients.tables.subjects import read_subjects
 from privacy.digests import IdFormat, hash_identifiers
@@ -76,6 +78,25 @@ def test_the_table_goes_on_being_read(tmp_path):
     assert reading.rows == 4
     assert reading.deleted.tolist() == [True, False, False, False]
     assert found.valid.tolist() == [False, True, False, True]
+
+
+def test_emptied_rows_are_a_note_and_no_fault(tmp_path):
+    file = written(tmp_path, f"phone,x\n{GONE},1\n{STAYS},2\n,7\n{OTHER},3\n".encode())
+    spec = spec_of(file)
+    erase_from(file, "phone", Rule.EMPTY, wanted_of(GONE))
+    report = validate(spec)
+    assert report.is_usable
+    assert (report.deleted, report.bad_identifiers, report.valid_identifiers) == (1, {"missing": 1}, 2)
+    assert [note.key for note in report.notes] == ["tables.notes.deleted"]
+    loaded = load(spec, "marketing", ["x"])
+    assert dict(loaded.funnel) == {
+        "rows_in_file": 4, "deleted": 1, "identifier_missing": 1, "duplicate": 0, "eligible": 2,
+    }  # fmt: skip
+    assert loaded.rows.tolist() == [1, 3]
+    erase_from(file, "phone", Rule.EMPTY, wanted_of(STAYS, OTHER))
+    file.write_text(file.read_text().replace(",7", ","))
+    report = validate(spec)
+    assert report.problems[0].key == "errors.table_empty"
 
 
 def test_a_file_of_identifiers_alone_keeps_its_places(tmp_path):
