@@ -46,12 +46,19 @@ class Requests:
 
     def step(self) -> Progress:
         """Fetch letters, take every case on, send letters. Raises `LogUnavailable`."""
-        self._courier.exchange()
+        self._exchange()
         self._send_again()
         progress = self.engine.step()
         if progress.moved or progress.letters:
-            self._courier.exchange()
+            self._exchange()
         return progress
+
+    def _exchange(self) -> None:
+        """Letters travel when they can; what is to be done here does not wait for that."""
+        try:
+            self._courier.exchange()
+        except (SilhouetteError, OSError) as error:
+            log.error("letters about requests wait: %s", type(error).__name__)
 
     def settle(self) -> Progress:
         """Steps until nothing moves any more without others."""

@@ -267,3 +267,18 @@ def test_kin_without_a_document_at_the_command_line(home):
         typed=WHO,
     )  # fmt: skip
     assert made.exit_code == 3
+
+
+def test_what_can_be_done_here_does_not_wait_for_letters(home):
+    """The federation of this home has no coordinator that could be reached."""
+    where = ["--home", str(home.folder)]
+    made = run("new", *where, "--kind", "opt-out", "--verified-by", "login", "--json", typed=WHO)
+    number = json.loads(made.output)[0]["number"]
+    done = run("run", *where, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["moved"]["completed"] == 1
+    shown = json.loads(run("show", number, *where, "--json").output)
+    assert shown["state"] == "completed"
+    assert shown["partners"] == {"shop": {"state": "left", "outcomes": shown["partners"]["shop"]["outcomes"]}}
+    assert run("run", *where).exit_code == 0
+    assert run("show", number, *where).exit_code == 0
