@@ -36,6 +36,7 @@ def context(tmp_path):
     admit(home, job)
     made = StageContext(home, job, "f2" * 20, Gate(home, job, "look", is_preview=True))
     made.match(np.arange(PEOPLE), np.zeros((PEOPLE, 16), np.uint8))
+    made.keep_handle()
     return made
 
 
