@@ -11,7 +11,6 @@ not the only one.
 
 from __future__ import annotations
 
-import mmap
 import os
 import secrets
 import sqlite3
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from clients.consents.forgetting import is_traced
 from clients.vault import BUSY_SECONDS, KEY_BYTES, NONCE_BYTES
 from federation.line_file import sync_folder
 from privacy.cmac import BatchCmac
@@ -162,7 +162,7 @@ class BackupKeys:
             found = _stored(connection, tags)
             connection.executemany("DELETE FROM subject_keys WHERE tag = ?", [(tag,) for tag in found])
         needles = [needle for tag, (number, wrapped) in found.items() for needle in (tag, number, wrapped)]
-        if needles and _is_traced(self.folder / KEYS_FILE, needles):
+        if needles and is_traced(self.folder / KEYS_FILE, needles):
             with self._connected() as connection:
                 connection.execute("VACUUM")
         return np.array([tag in found for tag in tags], np.bool_)
@@ -221,11 +221,3 @@ def _stored(connection: sqlite3.Connection, tags: Sequence[bytes]) -> dict[bytes
         query = f"SELECT tag, number, wrapped FROM subject_keys WHERE tag IN ({marks})"  # noqa: S608 (marks alone)
         found |= {tag: (number, wrapped) for tag, number, wrapped in connection.execute(query, part)}
     return found
-
-
-def _is_traced(file: Path, needles: Sequence[bytes]) -> bool:
-    """Whether any of these bytes is still in the file; taken for granted where searching takes longer than writing."""
-    if len(needles) > _ROWS_PER_QUERY:
-        return True
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(needle) >= 0 for needle in needles)

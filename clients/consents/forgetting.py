@@ -10,7 +10,8 @@ Cost. A file of 400 MB (a million subjects, two million words) is searched for a
 
 from __future__ import annotations
 
-import mmap
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,10 @@ from privacy.joining import Tokens
 _HELD: Final = (words, states, restrictions, prompts, subjects)
 """Every table with tokens; the salt goes last, as the deletion of a subject's other traces needs it."""
 _MOST_SEARCHED_BYTES: Final = 10**10
+_PART_BYTES: Final = 1 << 24
+_descriptors: Final[dict[tuple[int, int], int]] = {}
+"""Of every database file that was searched, by device and inode."""
+_opening: Final = threading.Lock()
 
 
 def of_each(connection: Connection, statement: Delete | Update, table: Table, tokens: Tokens) -> None:
@@ -59,7 +64,7 @@ def clear_traces(engine: Engine, needles: Sequence[bytes], *, is_cut_off: bool =
     try:
         with alone.connect() as connection:
             _empty_log(connection)
-            if is_cut_off or _is_traced(Path(str(engine.url.database)), needles):
+            if is_cut_off or is_traced(Path(str(engine.url.database)), needles):
                 connection.exec_driver_sql("VACUUM")
                 _empty_log(connection)
     except OperationalError:
@@ -72,11 +77,30 @@ def _empty_log(connection: Connection) -> None:
         raise DeadlinePassed("consent_store_busy")
 
 
-def _is_traced(file: Path, needles: Sequence[bytes]) -> bool:
+def is_traced(file: Path, needles: Sequence[bytes]) -> bool:
     """Whether the file holds one of them; taken for granted where searching takes longer than writing anew."""
     if not needles:
         return False
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if len(content) * len(needles) > _MOST_SEARCHED_BYTES:
+    descriptor = _descriptor_of(file)
+    size = os.fstat(descriptor).st_size
+    if size * len(needles) > _MOST_SEARCHED_BYTES:
+        return True
+    overlap = max(map(len, needles)) - 1
+    for start in range(0, size, _PART_BYTES):
+        part = os.pread(descriptor, _PART_BYTES + overlap, start)
+        if any(needle in part for needle in needles):
             return True
-        return any(content.find(needle) >= 0 for needle in needles)
+    return False
+
+
+def _descriptor_of(file: Path) -> int:
+    """A descriptor that is never closed: closing any descriptor of a database's file takes from this process the locks
+    that SQLite holds on it, and another program may then remove the log that is still in use ("How To Corrupt An SQLite
+    Database File", section 2.2).
+    """
+    with _opening:
+        found = file.stat()
+        key = (found.st_dev, found.st_ino)
+        if key not in _descriptors:
+            _descriptors[key] = os.open(file, os.O_RDONLY)
+        return _descriptors[key]
