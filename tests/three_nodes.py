@@ -9,7 +9,7 @@ import csv
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,19 @@ from typing import Any
 import httpx
 import msgspec
 
+from clients.consents.node import changes_of
+from clients.consents.tables import Source
 from clients.desk.serving import desk_token
 from clients.home import NodeHome
+from clients.rights.locating import locate
+from clients.rights.store import CaseStore
+from clients.rights.views import view
 from clients.sample import make_world, write_world
 from clients.sample.job import write_job
 from federation.children import program
 from federation.jobfile import read_job_file
 from federation.jobs import RiskPlan, SegmentsPlan
+from federation.terminal import EXIT_REFUSED
 from server.local import LocalFederation
 from server.records import Outcome
 from server.running import SubmittedJob
@@ -53,13 +59,15 @@ class ThreeNodes:
         )
         self.local = LocalFederation(folder / "federation", parsed, file, with_desks=True)
         self.session = ""
+        self._people: list[str] = []
 
     def start(self) -> None:
         """Start the processes and train the models once."""
         self.local.start()
         outcome = self.run()
         assert outcome.status == "done", outcome.texts
-        self.session = self.sessions("bank")[-1]
+        (self.session,) = self.sessions("bank")
+        self._people = [row["identifier"] for row in self.customers()]
 
     def run(self, job: Any = None) -> Outcome:
         """Run a job to its end."""
@@ -79,32 +87,43 @@ class ThreeNodes:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Everybody's homes, the coordinator's first."""
-        return (self.local.coordinator.folder, *self.local.homes)
+        """All that anybody has of this federation: the homes, the coordinator's first, and the parties' tables."""
+        tables = (self.world / party for party in self.PARTIES)
+        return (self.local.coordinator.folder, *self.local.homes, *tables)
 
     def node(self, party: str, *arguments: str, stdin: str = "", status: int = 0) -> str:
         """What `silhouette-node` prints at a party; identifiers go through standard input."""
-        group, command = arguments[:2]
-        done = subprocess.run(
-            (
-                program("silhouette-node"),
-                group,
-                command,
-                "--home",
-                str(self.local.home_of(party)),
-                *arguments[2:],
-            ),
-            input=stdin,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
+        done = self._command(party, arguments, stdin)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
+
+    def _command(self, party: str, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
+        group, command, *rest = arguments
+        words = (program("silhouette-node"), group, command, "--home", str(self.local.home_of(party)), *rest)
+        return subprocess.run(words, input=stdin, text=True, capture_output=True, check=False)
 
     def node_json(self, party: str, *arguments: str, stdin: str = "", status: int = 0) -> Any:
         """The same with `--json`, decoded."""
         return json.loads(self.node(party, *arguments, "--json", stdin=stdin, status=status))
+
+    def refused(self, party: str, *arguments: str, stdin: str = "") -> str:
+        """What a command says that ends with a refusal."""
+        done = self._command(party, arguments, stdin)
+        assert done.returncode == EXIT_REFUSED, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def receipt(self, party: str, number: str, to: Path) -> bytes:
+        """The receipt of a case, handed over: the party's own copy is gone."""
+        eventually(
+            lambda: self._command(party, ("request", "receipt", number, "--to", str(to)), "").returncode == 0
+        )
+        return to.read_bytes()
+
+    def references(self, person: str) -> list[bytes]:
+        """What the parties' matchings call a person."""
+        home = self.home("bank")
+        subjects = locate(home, changes_of(home, Source.CLI).identifiers([person]))
+        return [row.ref for subject in subjects for row in subject.shared]
 
     def desk(self, party: str) -> httpx.Client:
         """A client of the party's own systems at its desk."""
@@ -117,13 +136,18 @@ class ThreeNodes:
 
     def customers(self, party: str = "bank") -> list[dict[str, str]]:
         """The rows of a party's results of the job: people whom all three know."""
-        (file,) = self.home(party).results.glob(f"{JOB}-*/customers.csv")
+        file = self.home(party).results / f"{JOB}-{self.session[:8]}" / "customers.csv"
         with file.open(newline="") as stream:
             return list(csv.DictReader(stream))
 
     def person(self, number: int) -> str:
-        """The identifier of a person whom all three know. Every test takes numbers of its own."""
-        return self.customers()[number]["identifier"]
+        """The identifier of a person whom all three knew. Every test takes numbers of its own."""
+        return self._people[number]
+
+    def case(self, party: str, number: str) -> Any:
+        """A case as `silhouette-node request show --json` prints it, None where the party does not know it."""
+        found = CaseStore(self.home(party).vault).get(number)
+        return None if found is None else msgspec.to_builtins(view(found))
 
 
 def eventually(found: Callable[[], Any], seconds: float = PATIENCE) -> Any:
