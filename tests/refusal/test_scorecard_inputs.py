@@ -74,7 +74,7 @@ def test_weights_of_evidence_that_are_not_finite_or_too_large_are_refused(value)
     refused(ConfigInvalid, scene.feature_holder("shop", OPTIONS), "bank", begin, "scorecard_woe")
 
 
-@pytest.mark.parametrize(("n_rows", "is_refused"), [(1, True), (2, True), (3, False)])
+@pytest.mark.parametrize(("n_rows", "is_refused"), [(1, True), (2, True), (4, False)])
 def test_a_bin_so_rare_that_a_sum_over_it_names_a_row_is_refused(n_rows, is_refused):
     """A flag of few rows: L's intercept less the flag, or F's flag alone, is those rows' residuals."""
     scene = new_scene()
