@@ -137,8 +137,8 @@ class SegmentsPlan(_Closed, frozen=True):
 class RiskPlan(_Closed, frozen=True):
     """Vertical gradient boosting (SecureBoost) on the label holder's 0/1 label.
 
-    patience to max_leaves: as `federation.boosting_options.BoostingOptions` explains them. shards: how many trainings on
-    a part of the rows each the model is the mean of (`federation.shards`).
+    patience to max_leaves: as `federation.boosting_options.BoostingOptions` explains them. shards: how many trainings,
+    on a part of the rows each, the model is the mean of (`federation.shards`).
     """
 
     trees: Annotated[int, Meta(ge=1, le=1000)] = 20
