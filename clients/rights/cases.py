@@ -101,8 +101,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     identified: whether identity and authority are proven; policy: digest of the policy in force when the case was
     scoped; purposes, artefacts: what the kind of request comes to under that policy; reached: when which state was
     first reached; corrected: the wrong cell has been replaced; task: digest of the task that another party sent;
-    problem: code of the error that an attempt came to, retries: how many came to one; sref: what the log calls the
-    subject.
+    called: the number in that task, where the case has another one here; problem: code of the error that an attempt
+    came to, retries: how many came to one; sref: what the log calls the subject.
     """
 
     purpose: str = ""
@@ -120,6 +120,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     partners: dict[str, Partner] = {}
     findings: tuple[Finding, ...] = ()
     task: str = ""
+    called: str = ""
     answered: TaskAnswer | None = None
     signature: bytes = b""
     problem: str = ""
@@ -161,6 +162,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def number_there(self) -> str:
+        """What the party calls it at whose door it was filed."""
+        return self.record.called or self.number
 
     @property
     def subjects(self) -> tuple[Located, ...]:

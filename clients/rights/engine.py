@@ -342,7 +342,7 @@ class Engine:
                 found.append(case)
                 continue
             answer = TaskAnswer(
-                case=case.number,
+                case=case.number_there,
                 party=self.home.settings.name,
                 at=self._now(),
                 state=case.state,

@@ -12,7 +12,16 @@ import msgspec
 from clients.home import NodeHome
 from clients.rights.cases import Case
 from clients.rights.courier import Courier, Received, sign_answer
-from clients.rights.letters import case_of, check_repeated, keys_of, numbers_in, refusal_of, with_answer
+from clients.rights.letters import (
+    case_of,
+    check_repeated,
+    keys_of,
+    number_here,
+    numbers_in,
+    numbers_key,
+    refusal_of,
+    with_answer,
+)
 from clients.rights.store import CaseStore
 from clients.rights.telling import CASES_WITH_EVENT, tell
 from privacy.audit import EventType
@@ -29,21 +38,24 @@ def take_letters(
 ) -> None:
     """Take letters in; those that are refused are logged, and the sender of a task is told."""
     keys, own = keys_of(home), home.settings.name
+    numbers = numbers_key(home)
     refused: list[Received] = []
     with store.transaction() as connection:
-        known = store.many(numbers_in(letters), connection)
+        known = store.many(numbers_in(letters, numbers), connection)
         new: dict[str, Case] = {}
         changed: dict[str, Case] = {}
         for letter in letters:
             message = letter.message
             try:
-                case = known.get(message.case)
                 if isinstance(message, TaskAnswer):
-                    told = with_answer(case, letter, message, keys)
+                    told = with_answer(known.get(message.case), letter, message, keys)
                     if told is not None:
                         known[told.number] = changed[told.number] = _woken(told, now)
-                elif case is None:
-                    known[message.case] = new[message.case] = case_of(letter.party, message, now)
+                    continue
+                number = number_here(known, letter.party, message, numbers)
+                case = known.get(number)
+                if case is None:
+                    known[number] = new[number] = case_of(letter.party, message, now, number)
                 else:
                     check_repeated(case, letter.party, message)
                     if case.record.answered is not None:

@@ -1,13 +1,17 @@
 """What comes from other parties: tasks become cases here, and answers say what the others have done.
 
-A task is taken from the party that has sent it first. The same again is answered the same; another one under a known
-number, by whomever, is refused and told so. An answer counts from the party that was asked, signed by it, and newer
-than the last.
+A task becomes a case under its sender's number. The same again is answered the same; another one of that sender under
+the number, or one under the number of an own case, is refused and told so. That a third party has used the number first
+is no reason to refuse: all parties of a case know its number, and one could keep it from another. The case then has a
+number of its own here (`number_here`). An answer counts from the party that was asked, signed by it, and newer than the
+last.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -20,9 +24,11 @@ from clients.rights.courier import Received, check_answer
 from clients.rights.kinds import TOLD
 from privacy.clocks import answer_due
 from privacy.errors import UnexpectedMessage
-from privacy.rights import CaseState, Requester, Task, TaskAnswer
+from privacy.rights import CaseNumber, CaseState, Requester, Task, TaskAnswer
 from privacy.sealing import PublicIdentity
 
+NUMBERS_RECORD: Final = "rights/numbers"
+_NUMBER_DIGITS: Final = 32
 _NO_ANSWER: Final = frozenset({CaseState.COMPLETED, CaseState.PARTIAL, CaseState.REJECTED})
 """The states that an answer may tell."""
 
@@ -32,15 +38,33 @@ def digest_of(task: Task) -> str:
     return hashlib.sha256(msgspec.msgpack.encode(task)).hexdigest()
 
 
-def case_of(party: str, task: Task, now: datetime) -> Case:
+def numbers_key(home: NodeHome) -> bytes:
+    """What `other_number` makes numbers with: 32 bytes that nobody else has, so that nobody takes those beforehand."""
+    return home.vault.keep(NUMBERS_RECORD, secrets.token_bytes(32))
+
+
+def other_number(key: bytes, party: str, number: CaseNumber) -> CaseNumber:
+    """What a party's case is called here when its number is taken: HMAC-SHA256 of both, cut to 128 bits."""
+    return hmac.digest(key, f"{party}|{number}".encode(), "sha256").hex()[:_NUMBER_DIGITS]
+
+
+def number_here(known: Mapping[str, Case], party: str, task: Task, key: bytes) -> CaseNumber:
+    """What the case of a task is called here: as its sender calls it, unless a third party's case is called so."""
+    other, holder = other_number(key, party, task.case), known.get(task.case)
+    is_taken = holder is not None and holder.origin not in ("", party)
+    return other if is_taken or other in known else task.case
+
+
+def case_of(party: str, task: Task, now: datetime, number: CaseNumber | None = None) -> Case:
     """A new case for a task. It is due when the first party has to answer, or from today on, whichever is earlier.
 
-    Raises `UnexpectedMessage` for a kind of request that stays with the party at whose door it was filed.
+    number: what it is called here, if not as in the task. Raises `UnexpectedMessage` for a kind of request that stays
+    with the party at whose door it was filed.
     """
     if task.kind not in TOLD:
         raise UnexpectedMessage("rights_task_kind", party=party)
     return Case(
-        number=task.case,
+        number=number or task.case,
         origin=party,
         kind=task.kind,
         state=CaseState.IDENTIFIED,
@@ -54,6 +78,7 @@ def case_of(party: str, task: Task, now: datetime) -> Case:
             identified=True,
             verified_by=VerifiedBy.PARTY,
             task=digest_of(task),
+            called="" if number in (None, task.case) else task.case,
             reached={CaseState.RECEIVED: now, CaseState.IDENTIFIED: now},
         ),
         locators=Locators(shared=task.rows),
@@ -104,6 +129,8 @@ def keys_of(home: NodeHome) -> Mapping[str, PublicIdentity]:
     }
 
 
-def numbers_in(letters: Sequence[Received]) -> list[str]:
-    """The cases that letters are about, each once."""
-    return list(dict.fromkeys(letter.message.case for letter in letters))
+def numbers_in(letters: Sequence[Received], key: bytes) -> list[str]:
+    """What the cases that letters are about may be called here, each once."""
+    found = dict.fromkeys(letter.message.case for letter in letters)
+    tasks = (letter for letter in letters if isinstance(letter.message, Task))
+    return list(found | dict.fromkeys(other_number(key, one.party, one.message.case) for one in tasks))

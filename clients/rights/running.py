@@ -15,6 +15,7 @@ from clients.rights import copies, explanation, receipts
 from clients.rights.cases import Case
 from clients.rights.engine import Engine, Hooks, Progress
 from clients.rights.erasing import erasers_of
+from clients.rights.letters import numbers_key, other_number
 from clients.rights.post import PostCourier, courier_of
 from clients.rights.restricting import task_of
 from privacy.errors import SilhouetteError
@@ -80,8 +81,10 @@ class Requests:
     def _send_again(self) -> None:
         """What came back is handed over once more, where it is still wanted."""
         came_back = self._courier.undelivered()
+        numbers = numbers_key(self._home) if came_back else b""
         for letter in came_back:
-            for case in self.engine.store.many(list(letter.cases)).values():
+            called = [other_number(numbers, letter.recipient, number) for number in letter.cases]
+            for case in self.engine.store.many([*letter.cases, *called]).values():
                 answer = case.record.answered
                 if letter.recipient in case.open_partners and case.locators is not None:
                     self._courier.send(letter.recipient, task_of(case, letter.recipient))

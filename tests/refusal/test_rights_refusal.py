@@ -20,8 +20,11 @@ from rights_scene import (
 )
 
 from clients.rights.courier import Received, sign_answer
-from clients.rights.letters import case_of, check_repeated, keys_of, with_answer
+from clients.rights.letters import case_of, check_repeated, keys_of, numbers_key, other_number, with_answer
+from clients.rights.outbox import CameBack
+from clients.rights.running import Requests
 from clients.rights.scoping import CONTRADICTORY
+from clients.rights.views import view
 from privacy.audit import EventType
 from privacy.errors import SealBroken, SignatureInvalid, UnexpectedMessage
 from privacy.rights import (
@@ -94,7 +97,6 @@ def test_the_same_task_again_is_answered_the_same(bank, post, clock):
 @pytest.mark.parametrize(
     ("party", "task"),
     [
-        ("telecom", TASK),
         ("shop", msgspec.structs.replace(TASK, kind=RequestKind.RESTRICT)),
         ("shop", msgspec.structs.replace(TASK, rows=(SharedRow(SESSION, ref_of(4)),))),
     ],
@@ -111,6 +113,65 @@ def test_another_task_under_a_known_number(bank, post, party, task):
     assert (event.actor, event.artefact) == (party, NUMBER)
     with pytest.raises(UnexpectedMessage):
         check_repeated(before, party, task)
+
+
+def test_a_number_that_another_party_has_used_first_keeps_nothing_from_being_done(
+    bank, post, tmp_path, clock
+):
+    nobody = msgspec.structs.replace(TASK, rows=(SharedRow(SESSION, bytes(16)),))
+    hidden = other_number(numbers_key(bank.home), "telecom", NUMBER)
+    post.put("shop", "bank", nobody, b"")
+    post.put("telecom", "bank", TASK, b"")
+    bank.step()
+    (answer,) = answers_to(post, "telecom")
+    assert (answer.case, answer.state) == (NUMBER, CaseState.COMPLETED)
+    assert Result.ERASED in {one.result for one in answer.outcomes}
+    assert list((tmp_path / "things").iterdir()) == []
+    assert bank.store.get(NUMBER).origin == "shop"
+    assert (bank.store.get(hidden).origin, bank.store.get(hidden).number_there) == ("telecom", NUMBER)
+    # It is one case: the same again is answered the same, and another one of that sender is refused.
+    clock.pass_by(hours=1)
+    post.put("telecom", "bank", TASK, b"")
+    post.put("telecom", "bank", nobody, b"")
+    bank.step()
+    again, conflict = answers_to(post, "telecom")[1:]
+    assert again == answer
+    assert conflict.state is CaseState.REJECTED
+    assert len(bank.store.lines()) == 2
+
+
+def test_an_answer_that_came_back_is_found_under_the_number_here(bank, post, homes, monkeypatch):
+    post.put("shop", "bank", TASK, b"")
+    post.put("telecom", "bank", TASK, b"")
+    bank.step()
+    requests = Requests(homes["bank"])
+    letter = CameBack("ab" * 16, "telecom", (NUMBER,))
+    sent = []
+    monkeypatch.setattr(requests._courier, "undelivered", lambda: [letter])
+    monkeypatch.setattr(requests._courier, "send", lambda *letter: sent.append(letter))
+    requests._send_again()
+    requests.close()
+    ((party, answer, _),) = sent
+    assert (party, answer) == ("telecom", answers_to(post, "telecom")[0])
+
+
+def test_a_number_here_cannot_be_reckoned_elsewhere(homes):
+    numbers = {other_number(numbers_key(home), "telecom", NUMBER) for home in homes.values()}
+    assert len(numbers) == len(homes)
+    assert all(len(number) == len(NUMBER) for number in numbers)
+
+
+def test_a_partner_that_refuses_leaves_the_case_open_and_shown_as_it_is(bank, post, clock, homes):
+    number = filed(homes["bank"], clock)
+    bank.step()
+    for party, state in (("telecom", CaseState.COMPLETED), ("shop", CaseState.REJECTED)):
+        answer = answer_of(party, case=number, state=state)
+        post.put(party, "bank", answer, sign_answer(homes[party].identity, answer))
+    bank.step()
+    case = bank.store.get(number)
+    assert case.state is CaseState.PARTIAL
+    assert case.open_partners == ("shop",)
+    assert view(case).partners["shop"].state == "rejected"
 
 
 def test_a_task_under_the_number_of_an_own_case(bank, post, clock, homes):
