@@ -25,6 +25,7 @@ from clients.forgetting.digests import digest_of_model
 from clients.forgetting.holding import records_held
 from clients.home import NodeHome
 from clients.rights.located import Located
+from federation.jobs import Stage
 from federation.pace import today
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied
@@ -93,6 +94,14 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.retired is not None or (self.deadline is not None and day > self.deadline):
             return ModelState.RETIRED
         return ModelState.ACTIVE if self.since is None else ModelState.TAINTED
+
+    @property
+    def is_unplaced(self) -> bool:
+        """Whether a job with `[forget]` trained it and it took no model's place: nobody has counted the changes then.
+
+        The job did not end, or another one had replaced the earlier model first.
+        """
+        return Stage.RECALL.value in self.stages and not self.supersedes
 
     @property
     def rows_band(self) -> int:
@@ -227,7 +236,11 @@ def _retire(home: NodeHome, card: ModelCard, day: date, reason: Reason) -> Model
 
 
 def _supersede(context: StageContext, before: str, kind: str, number: str) -> None:
-    """The new model takes the place of the earlier session's model of its kind, at this party."""
+    """The new model takes the place of the earlier session's model of its kind, at this party.
+
+    Where another model has taken that place already, it takes none and is never released (`ModelCard.is_unplaced`):
+    what it differs by from that one has not been counted.
+    """
     home, session = context.home, context.session
     if context.trained[kind] != number:
         return  # its stage has begun again since

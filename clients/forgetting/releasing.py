@@ -82,13 +82,14 @@ def check_release(home: NodeHome, card: ModelCard, day: date) -> None:
     """Raises `Denied` with every reason for which a model stays where it is.
 
     R-MODEL-TAINTED: replaced, retired or past its deadline. R-DIFFERENCING-RISK: it differs from the one before by too
-    few rows; that one is retired at its deadline all the same, and the holder has no model then: to release an unsafe
-    one in its place would tell about the people who left. R-MODEL-CONTAINS-RECORDS: a part of it speaks of few.
+    few rows, or nobody has counted by how many; that one is retired at its deadline all the same, and the holder has no
+    model then: to release an unsafe one in its place would tell about the people who left. R-MODEL-CONTAINS-RECORDS: a
+    part of it speaks of few.
     """
     findings = []
     if card.state(day) in {ModelState.SUPERSEDED, ModelState.RETIRED}:
         findings.append(Finding(Reason.MODEL_TAINTED, card.number))
-    if card.supersedes and card.honoured < home.settings.release_after_changes:
+    if card.is_unplaced or (card.supersedes and card.honoured < home.settings.release_after_changes):
         findings.append(Finding(Reason.DIFFERENCING_RISK, card.number))
     findings += records_held(home, card.kind, card.session, card.k_min)
     if findings:

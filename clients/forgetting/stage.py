@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clients.context import StageContext
+from clients.forgetting.cards import cards
 from clients.forgetting.earlier import JOB, ROWS, EarlierJob
 from federation import recall
 from federation.jobs import encode_job
@@ -19,13 +20,18 @@ class RecallStage:
     role: recall.LabelHolder | recall.FeatureHolder
 
     def __init__(self, context: StageContext) -> None:
-        """Raises `ConfigInvalid` when the job is not the earlier one again, or nothing was kept of that."""
+        """Raises `ConfigInvalid` when the job is not the earlier one again, nothing was kept of that, or its models
+        were trained again already."""
         self._context = context
         job = context.job
         if job.forget is None:
             raise ConfigInvalid("job_invalid", job=job.name, problem="forget")
         earlier = EarlierJob.read(context.home, job.forget.session)
         earlier.check(job)
+        # Changes are counted against the named job: against one that was replaced they would say nothing of what the
+        # new model differs by from its successor.
+        if any(card.superseded_by or card.is_unplaced for card in cards(context.home, earlier.session)):
+            raise ConfigInvalid("forget_superseded", job=job.name, name=earlier.session)
         loaded = context.table.rows
         at = np.minimum(np.searchsorted(loaded, earlier.places), max(0, len(loaded) - 1))
         admitted = loaded[at] == earlier.places if len(loaded) else np.zeros(len(at), dtype=np.bool_)

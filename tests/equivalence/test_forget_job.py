@@ -1,6 +1,7 @@
 """A job that forgets: the same model, digest by digest, as a training without the people who left."""
 
 from io import StringIO
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -12,10 +13,12 @@ from rich.console import Console
 from clients.finished import read_handle, record_name, remove_rows
 from clients.forgetting.cards import ModelState, cards, tainted_by
 from clients.forgetting.earlier import EarlierSegments, starts_among
+from clients.forgetting.stage import RecallStage
 from clients.sample import make_world, sample_table, write_world
 from federation.clusters import LocalRun, RunPlan, assign
 from federation.jobs import Deadlines, ForgetPlan, Job, RiskPlan, ScorecardPlan, SegmentsPlan
 from privacy.audit import EventType
+from privacy.errors import ConfigInvalid
 from privacy.fixed_point import encode
 from privacy.parameters import profile_named
 from privacy.texts import LANGUAGES
@@ -225,3 +228,16 @@ def test_a_job_that_is_not_the_earlier_one_again_is_refused(federation, forgotte
     outcome = run(federation, other, "4f" * 16)
     assert outcome.status == "failed"
     assert not has_rows(federation, "4f" * 16)
+
+
+def test_a_job_that_was_trained_again_already_is_not_forgotten_again(federation, forgotten):
+    """Its changes would be counted from the first model, and not from the one that has replaced it."""
+    job = job_of(forget=ForgetPlan(session=FIRST))
+    for home in federation.nodes.values():
+        with pytest.raises(ConfigInvalid) as caught:
+            RecallStage(SimpleNamespace(home=home, job=job))
+        assert caught.value.key == "forget_superseded"
+    outcome = run(federation, job, "5f" * 16)
+    assert outcome.status == "failed"
+    assert not has_rows(federation, "5f" * 16)
+    assert all(not cards(home, "5f" * 16) for home in federation.nodes.values())

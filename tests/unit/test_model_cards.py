@@ -198,6 +198,7 @@ def test_a_released_part_comes_with_its_card_and_without_how_many_left(home):
         ({"retired": DAY}, {"R-MODEL-TAINTED"}),
         ({"since": DAY - timedelta(days=31)}, {"R-MODEL-TAINTED"}),
         ({"supersedes": "9" * 32, "honoured": 9}, {"R-DIFFERENCING-RISK"}),
+        ({"stages": ("recall", "bins")}, {"R-DIFFERENCING-RISK"}),  # nobody has counted the changes
         ({"supersedes": "9" * 32, "honoured": 9, "retired": DAY}, {"R-MODEL-TAINTED", "R-DIFFERENCING-RISK"}),
     ],
 )
@@ -207,6 +208,22 @@ def test_what_may_not_leave_stays(home, changes, codes):
         release(home, card, DAY)
     assert set(caught.value.findings.codes) == codes
     assert EventType.MODEL_RELEASED not in [event.type for event in home.audit.events()]
+
+
+def test_of_two_trainings_instead_of_one_model_only_the_first_may_leave(home):
+    """The second differs from the first by one person, and by eleven from the model before."""
+    put(home, rows=1000)
+    for digit, rows in (("1", 990), ("2", 989)):
+        put(home, rows=rows, number=digit * 32, session=digit * 32, stages=("recall", "bins"))
+        context = SimpleNamespace(home=home, session=digit * 32, trained={"scorecard": digit * 32})
+        module._supersede(context, SESSION, "scorecard", digit * 32)
+    first, second = card_of(home, "1" * 32), card_of(home, "2" * 32)
+    assert card_of(home, NUMBER).superseded_by == first.number
+    assert (first.honoured, second.supersedes) == (10, "")
+    assert release(home, first, DAY).part
+    with pytest.raises(Denied) as caught:
+        release(home, second, DAY)
+    assert caught.value.findings.codes == ("R-DIFFERENCING-RISK",)
 
 
 def test_enough_changes_may_leave(home):
