@@ -153,10 +153,10 @@ def issue(home: NodeHome, cases: Sequence[ReceiptCase]) -> dict[CaseNumber, byte
             receipt = _assembled(home, told, opening, found[number], absences)
         except ConfigInvalid as error:  # one that may not be told keeps nobody else from a receipt
             log.error("case %s has no receipt: %s", number, error.key)
-            home.vault.remove_one(_OPENING + number)
+            spend(home, number)
             continue
         made[number] = _keep(home, receipt)
-        home.vault.remove_one(_OPENING + number)
+        spend(home, number)
     return made
 
 
@@ -180,7 +180,13 @@ def kept(home: NodeHome, number: CaseNumber) -> bytes | None:
 
 def drop(home: NodeHome, number: CaseNumber) -> None:
     """The subject has its receipt: the node's copy goes, and with it the last copy of the subject's key here."""
+    spend(home, number)  # first: with the key alone there, the receipt would be made once more
     home.vault.remove_one(_RECEIPT + number)
+
+
+def spend(home: NodeHome, number: CaseNumber) -> None:
+    """The receipt has been made: the key that `prepare` kept goes, should a kill have left it there."""
+    home.vault.remove_one(_OPENING + number)
 
 
 def page(data: bytes, language: str | None = None) -> str:

@@ -39,10 +39,10 @@ class Requests:
         makers = {**dict.fromkeys(_COPIED, copies.maker), RequestKind.EXPLAIN: explanation.maker}
         hooks = Hooks(makers=makers, before_erasing=_prepare, ended=_issue)
         self.engine = Engine(home, self._courier, erasers_of(home), hooks=hooks)
-        _issue(home, [case for case in self._without_receipt() if case.is_ended])
+        _issue(home, [case for case in self._with_opening() if case.is_ended])
 
-    def _without_receipt(self) -> list[Case]:
-        """Cases whose receipts are prepared and not made: a kill may have come between the end and the receipt."""
+    def _with_opening(self) -> list[Case]:
+        """Cases whose receipts are prepared: a kill may have come before the receipt, or before its key went."""
         return list(self.engine.store.many(receipts.prepared(self._home)).values())
 
     def step(self) -> Progress:
@@ -118,6 +118,11 @@ def _prepare(home: NodeHome, cases: Sequence[Case]) -> None:
 
 def _issue(home: NodeHome, cases: Sequence[Case]) -> None:
     party = home.settings.name
-    own = [case for case in cases if not case.origin and receipts.kept(home, case.number) is None]
-    if own:
-        receipts.issue(home, [receipts.receipt_case(case, party) for case in own])
+    missing = []
+    for case in (case for case in cases if not case.origin):
+        if receipts.kept(home, case.number) is None:
+            missing.append(case)
+        else:
+            receipts.spend(home, case.number)
+    if missing:
+        receipts.issue(home, [receipts.receipt_case(case, party) for case in missing])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import date
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -13,11 +14,15 @@ import pytest
 import receipt_scene as rs
 from consent_desk import PHONES
 from receipt_scene import NUMBER, Scene
+from rights_scene import Clock
 
 from clients.forgetting.cards import ModelState
 from clients.gate.gate import SNAPSHOT_RECORD
 from clients.rights import receipts
 from clients.rights.absences import last_snapshots
+from clients.rights.cases import Case
+from clients.rights.running import Requests
+from clients.rights.store import NEVER, CaseStore
 from federation.audit_bundle import read_receipt
 from federation.jobs import Job, MatchMode, MatchPlan, PartyPlan, PartyRole, encode_job
 from federation.standalone import verify as standalone
@@ -139,6 +144,42 @@ def test_a_receipt_is_made_anew_when_a_witness_has_cosigned(tmp_path):
     assert [item.witness for item in structs.read(later).checkpoint.cosignatures] == ["shop"]
     assert codes(later) == []
     assert receipts.kept(scene.home, NUMBER) == later, "made once"
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("is_handed_over", [False, True])
+def test_a_kill_before_the_key_is_destroyed_does_not_leave_it_there(tmp_path, monkeypatch, is_handed_over):
+    scene = rs.Scene(tmp_path)
+    clock = Clock()
+    case = Case(
+        number=NUMBER,
+        kind=RequestKind.DELETE,
+        state=CaseState.COMPLETED,
+        requester=Requester.SUBJECT,
+        received=clock(),
+        due=clock().date(),
+        updated=clock(),
+        wake=NEVER,
+    )
+    store = CaseStore(scene.home.vault)
+    with store.transaction() as connection:
+        store.add(connection, [case])
+    receipts.prepare(scene.home, {NUMBER: scene.token})
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "spend", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            receipts.issue(scene.home, [rs.case_of()])
+    made = receipts.kept(scene.home, NUMBER)
+    assert made is not None
+    assert receipts.prepared(scene.home) == [NUMBER]
+    if is_handed_over:
+        receipts.drop(scene.home, NUMBER)
+    Requests(scene.home).close()
+    assert receipts.prepared(scene.home) == []
+    assert receipts.kept(scene.home, NUMBER) == (None if is_handed_over else made)
 
 
 def test_many_cases_in_one_walk_do_not_mix(tmp_path):
