@@ -24,7 +24,7 @@ from clients.home import NodeHome
 from clients.rights.located import Located
 from federation.pace import utc_now
 from privacy.audit import EventType
-from privacy.errors import AuditBroken, ConfigInvalid, Denied, PeerDropped
+from privacy.errors import AuditBroken, ConfigInvalid, Denied, PeerDropped, UnexpectedMessage
 from privacy.reasons import Finding, Reason
 from privacy.rights import Outcome
 
@@ -74,7 +74,16 @@ def compare(home: NodeHome, escrow: Escrow) -> None:
 
     Raises `Denied` when it is the node that lacks entries; it is marked then, until it has replayed them.
     """
-    entries, head = ledger_of(home).entries(), escrow.head()
+    try:
+        _compare(home, escrow)
+    except UnexpectedMessage:  # another process of this node has deposited the same entry first
+        _compare(home, escrow)
+
+
+def _compare(home: NodeHome, escrow: Escrow) -> None:
+    # The shelf first: what is appended here meanwhile is then more than it has, and nothing that this node lacks.
+    head = escrow.head()
+    entries = ledger_of(home).entries()
     if head.count > len(entries) or head_of(entries[: head.count]) != head:
         mark_behind(home)
         raise Denied.of([Finding(Reason.RESTORE_NOT_REPLAYED)])

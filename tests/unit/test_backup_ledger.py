@@ -38,7 +38,7 @@ from clients.backup.guard import (
     replay,
 )
 from clients.backup.keys import KEYS_FILE, MASTER_FILE, BackupKeys
-from clients.backup.ledger import LEDGER_FILE, MOST_STONES, deletions_of, ledger_of
+from clients.backup.ledger import LEDGER_FILE, MOST_STONES, Ledger, deletions_of, ledger_of
 from clients.backup.shredding import remains, shred
 from clients.consents.tables import Source
 from clients.finished import record_name
@@ -50,7 +50,7 @@ from clients.rights.erasing import erase as erase_everything
 from federation.post_messages import LedgerHead
 from privacy.audit import EventType
 from privacy.consent import Statement
-from privacy.errors import AuditBroken, ConfigInvalid, Denied
+from privacy.errors import AuditBroken, ConfigInvalid, Denied, UnexpectedMessage
 from privacy.rights import Artefact, Outcome, Result
 
 
@@ -167,6 +167,63 @@ def test_many_subjects_fill_several_entries(home):
     written = ledger_of(home).append(entries)
     assert max(map(len, written)) < 1 << 16
     assert [one.events for one in ledger_of(home).read(written, LedgerHead())] == [7, 7]
+
+
+def test_a_deletion_while_the_ledger_is_compared_does_not_keep_the_node_out(home, shelf, monkeypatch):
+    """Another process deletes and deposits between the two things that are read."""
+    own, asked = Ledger.entries, shelf.head
+
+    def head():
+        monkeypatch.setattr(shelf, "head", asked)
+        delete(home, [1], shelf)
+        return asked()
+
+    def entries(ledger):
+        monkeypatch.setattr(Ledger, "entries", own)
+        found = own(ledger)
+        delete(home, [2], shelf, OTHER_CASE)
+        return found
+
+    monkeypatch.setattr(shelf, "head", head)
+    compare(home, shelf)
+    monkeypatch.setattr(Ledger, "entries", entries)
+    compare(home, shelf)
+    refuse_unless_replayed(home)
+    assert shelf.stored == ledger_of(home).entries()
+    assert len(shelf.stored) == 2
+
+
+def test_entries_that_another_process_has_deposited_first_are_compared_once_more(home, shelf, monkeypatch):
+    shelf.is_reachable = False
+    for number, case in ((1, CASE), (2, OTHER_CASE)):
+        delete(home, [number], shelf, case)
+    shelf.is_reachable = True
+    put = shelf.put_entry
+
+    def put_after_another(number, entry):
+        monkeypatch.setattr(shelf, "put_entry", put)
+        shelf.stored = ledger_of(home).entries()
+        put(number, entry)
+
+    monkeypatch.setattr(shelf, "put_entry", put_after_another)
+    compare(home, shelf)
+    assert shelf.stored == ledger_of(home).entries()
+
+
+def test_a_shelf_that_never_takes_the_next_entry_is_reported(home, shelf, monkeypatch):
+    shelf.is_reachable = False
+    delete(home, [1], shelf)
+    shelf.is_reachable = True
+    asked = []
+
+    def refuse(number, entry):
+        asked.append(number)
+        raise UnexpectedMessage("post_ledger_number", position=number)
+
+    monkeypatch.setattr(shelf, "put_entry", refuse)
+    with pytest.raises(UnexpectedMessage):
+        compare(home, shelf)
+    assert asked == [1, 1]
 
 
 # --- a copy that is older than deletions
