@@ -88,9 +88,16 @@ def withdraw(
     recipient: RecipientOption = None,
     as_json: JsonOption = False,
 ) -> None:
+    from clients.consents.node import bring_in_for_withdrawal
+    from clients.home import NodeHome
+
     changes = _changes(home)
     identifiers = changes.identifiers(read_identifiers(file))
-    version = changes.withdraw(identifiers, purpose, _kind(kind), scope, recipient)
+    named = (purpose, _kind(kind), scope, recipient)
+    try:
+        bring_in_for_withdrawal(NodeHome.open(home))
+    finally:  # a file that cannot be read holds up no word
+        version = changes.withdraw(identifiers, *named)
     _done(version, len(identifiers), as_json)
 
 

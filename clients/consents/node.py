@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from clients.consents.changes import Changes, ConsentEvent
 from clients.consents.importing import ImportReport
 from clients.consents.tables import Source
-from privacy.errors import Denied
+from clients.tables.problems import Problems
+from privacy.errors import Denied, SchemaMismatch
 
 if TYPE_CHECKING:
     from clients.home import NodeHome
+
+_EMPTY: Final = "errors.table_empty"
 
 
 def changes_of(home: NodeHome, source: Source) -> Changes:
@@ -36,6 +39,18 @@ def bring_in(home: NodeHome) -> ImportReport:
     Raises `SchemaMismatch` with every problem of the file.
     """
     return changes_of(home, Source.FILE).bring_in(_known_notices(home))
+
+
+def bring_in_for_withdrawal(home: NodeHome) -> None:
+    """As `bring_in`, before words are taken back: so "everything" holds what the file says too. A file without rows
+    says nothing. Raises `SchemaMismatch` for any other that cannot be read.
+    """
+    try:
+        bring_in(home)
+    except SchemaMismatch as error:
+        problems = cast(Problems, error.values["problems"])
+        if any(problem.key != _EMPTY for problem in problems):
+            raise
 
 
 def _known_notices(home: NodeHome) -> set[str] | None:

@@ -26,7 +26,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from clients.consents.changes import Changes
-from clients.consents.node import changes_of
+from clients.consents.node import bring_in_for_withdrawal, changes_of
 from clients.consents.prompts import ask
 from clients.consents.tables import Source
 from clients.desk.handling import Work, handler
@@ -96,9 +96,15 @@ class _Desk:
         return {"version": version, "subjects": sum(len(one.identifiers) for one in said)}
 
     def withdrawn(self, body: bytes) -> dict[str, Any]:
+        """What a file says that was not imported yet is withdrawn too. Raises `SchemaMismatch` for one that cannot be
+        read: the withdrawal holds for every need that is known, and is to be said again."""
         asked = read(body, Withdrawal)
         identifiers = self._changes.identifiers(asked.identifiers)
-        version = self._changes.withdraw(identifiers, asked.purpose, asked.kind, asked.scope, asked.recipient)
+        named = (asked.purpose, asked.kind, asked.scope, asked.recipient)
+        try:
+            bring_in_for_withdrawal(self._home)
+        finally:
+            version = self._changes.withdraw(identifiers, *named)
         return {"version": version, "subjects": len(identifiers)}
 
     def asked(self, body: bytes) -> dict[str, Any]:

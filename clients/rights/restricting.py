@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from clients.consents.changes import TECHNICAL_DAYS, Changes, ConsentEvent
+from clients.consents.node import bring_in_for_withdrawal
 from clients.consents.rows import as_tokens
 from clients.consents.tables import Restriction, Source
 from clients.home import NodeHome
@@ -30,7 +31,10 @@ _EVENTS: Final = {
 
 
 def restrict(home: NodeHome, cases: Sequence[Case], now: datetime) -> None:
-    """Put what holds at once in force, and log it."""
+    """Put what holds at once in force, and log it.
+
+    Raises `SchemaMismatch` for a consent log that cannot be read: the words hold, but for needs that nobody knows yet.
+    """
     _restrict(home, [case for case in cases if case.kind in RESTRICTED], now)
     _record_words(home, [case for case in cases if case.kind in REFUSING], now)
 
@@ -81,10 +85,15 @@ def _record_words(home: NodeHome, cases: Sequence[Case], now: datetime) -> None:
         for purpose in (_EVERYTHING,) if withdraws_all else case.record.purposes:
             by_purpose[purpose] += [one.identifier for one in case.subjects]
     changes = _changes(home, now)
-    for purpose, identifiers in by_purpose.items():
-        if identifiers:
-            people = np.array(sorted(set(identifiers)), dtype=np.bytes_)
-            changes.withdraw(people, None if purpose == _EVERYTHING else purpose)
+    try:
+        if any(by_purpose.values()):
+            # "Everything" is every need that the node knows: a yes that still lies in the file has to be among them.
+            bring_in_for_withdrawal(home)
+    finally:  # a file that cannot be read holds up the case, not the word
+        for purpose, identifiers in by_purpose.items():
+            if identifiers:
+                people = np.array(sorted(set(identifiers)), dtype=np.bytes_)
+                changes.withdraw(people, None if purpose == _EVERYTHING else purpose)
     for kind, event in _EVENTS.items():
         tell(home, event, [case for case in cases if case.kind is kind and case.subjects])
 

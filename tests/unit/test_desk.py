@@ -4,6 +4,7 @@ import logging
 import stat
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from consent_desk import NOTICE, PHONES, files_with, make_home
 from fastapi.testclient import TestClient
 
+from clients.consents.node import bring_in
 from clients.desk import app as desk_module
 from clients.desk.app import make_desk
 from clients.desk.problems import _STATUS, problem_of
@@ -270,3 +272,23 @@ def test_serving_until_it_is_stopped(home):
         thread.join(30)
     assert not thread.is_alive()
     assert answers(home, PHONES[:1]) == [Answer.YES]
+
+
+# --- what a file says that nobody has imported yet
+
+
+def test_withdrawing_everything_takes_back_what_the_file_will_say(tmp_path):
+    home = make_home(tmp_path, f"phone,purpose,status\n{PHONES[3]},marketing,granted\n")
+    headers = {"Authorization": f"Bearer {desk_token(home)}"}
+    client = TestClient(make_desk(home), headers=headers, raise_server_exceptions=False)
+    assert client.post("/v1/consents/withdraw", json={"identifiers": [PHONES[3]]}).status_code == 200
+    bring_in(home)
+    assert answers(home, [PHONES[3]]) == [Answer.WITHDRAWN]
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_withdrawal(home, client):
+    assert client.post("/v1/consents", json={"identifiers": [PHONES[3]], **YES}).status_code == 200
+    Path(home.settings.table.consents.path).write_text("phone,purpose\n", "utf-8")
+    told = client.post("/v1/consents/withdraw", json={"identifiers": [PHONES[3]]})
+    assert told.status_code >= 400
+    assert answers(home, [PHONES[3]]) == [Answer.WITHDRAWN]
