@@ -5,7 +5,8 @@ states, restrictions and salt in the consent store, its row in the records of fi
 data went abroad, its open requests. About nobody: settings, keys of the node's vault, policy, models, the audit log,
 requests that have ended, used sessions.
 Left out, because it is made anew or would name people outside of their own records: what a rerun goes on from, counts
-of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, and letters.
+of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, and letters; of those only
+the ids of the ones that have come, so that none is taken in again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from clients.finished import HANDLE, OF_ROWS, PER_ROW, SEGMENTS, TRAIN_ROWS, per
 from clients.gate.abroad import ABROAD
 from clients.home import NodeHome
 from clients.rights.cases import Locators
+from clients.rights.outbox_tables import had as letters_had
 from clients.rights.store import CaseStore
 from clients.rights.tables import cases
 from clients.tables.files import Stream, read_columns
@@ -60,7 +62,7 @@ LEFT_OUT: Final = (
 LEFT_OUT_OF_JOBS: Final = (PAILLIER_RECORD, "shards", "enterprise")
 GENERAL_TABLES: Final = (
     consent_tables.clock, consent_tables.needs, consent_tables.notices, consent_tables.imports, tombstones,
-    metadata.tables["used_session"],
+    metadata.tables["used_session"], letters_had,
 )  # fmt: skip
 _ROW: Final = "row"
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -39,14 +39,16 @@ from clients.gate.abroad import AbroadCounter
 from clients.home import NodeHome
 from clients.results import CUSTOMERS
 from clients.rights.cases import Case, Locators
+from clients.rights.outbox import Outbox
 from clients.rights.store import CaseStore
 from clients.tables import ConsentSpec
 from clients.tables.loading import load
 from federation.messages import COORDINATOR
+from federation.post_messages import Asked, Delivered
 from federation.roster import Roster, to_json
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied, UnexpectedMessage
-from privacy.rights import CaseState, Requester, RequestKind, Result
+from privacy.rights import CaseState, Requester, RequestKind, Result, SharedRow, Task
 
 
 @pytest.fixture
@@ -155,6 +157,16 @@ def test_a_node_of_a_federation_is_marked_until_its_ledger_is_compared(home, tmp
         refuse_unless_replayed(new)
     assert caught.value.findings.codes == ("R-RESTORE-NOT-REPLAYED",)
     assert COORDINATOR
+
+
+def test_a_letter_that_has_come_is_not_taken_in_again(home, tmp_path):
+    ref = SharedRow(SESSION, ref_of(4))
+    task = Task(case="ca5e" * 8, kind=RequestKind.DELETE, received=NOW, due=NOW.date(), rows=(ref,))
+    letter = Delivered("aa" * 16, "shop", b"")
+    Outbox(home.vault, NOW.timestamp).store(letter, (Asked(task),))
+    create(home, tmp_path / "a")
+    new, _ = restored(home, tmp_path / "a")
+    assert Outbox(new.vault, NOW.timestamp).has_had("aa" * 16)
 
 
 def test_a_newer_audit_log_takes_the_place_of_the_old_one(home, archive):
