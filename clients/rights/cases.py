@@ -70,10 +70,14 @@ class Correction(msgspec.Struct, frozen=True):
 
 
 class Duty(msgspec.Struct, frozen=True):
-    """What a law keeps of this subject, and until when; None: until a day that is not known yet."""
+    """What a law keeps of this subject, and until when; None: until a day that is not known yet.
+
+    is_fixed: the holder has named that day for everybody; else it is reckoned from the subject's row.
+    """
 
     law: str
     until: date | None
+    is_fixed: bool = False
 
 
 class Partner(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,7 +88,7 @@ def duties_of(home: NodeHome, subjects: Sequence[Located], today: date) -> list[
 
 def _ends(rule: DutyRule, cells: dict[str, list[Any]], place: int) -> Duty:
     if rule.column is None or rule.years is None:
-        return Duty(rule.law, rule.until)
+        return Duty(rule.law, rule.until, is_fixed=True)
     try:
         begun = date.fromisoformat(str(cells[rule.column][place]).strip()[:_ISO_DAY])
     except ValueError:

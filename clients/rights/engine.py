@@ -11,6 +11,7 @@ itself hears of the request only when it is filed there as well.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from clients.rights.courier import Courier, Message, sign_answer
 from clients.rights.executing import Maker, check, execute, make
 from clients.rights.inbox import take_letters
 from clients.rights.kinds import ANSWERED
-from clients.rights.letters import keys_of
+from clients.rights.letters import keys_of, outcomes_for_others
 from clients.rights.located import Eraser
 from clients.rights.restricting import restrict, review_day, task_of
 from clients.rights.scoping import scope
@@ -45,6 +46,8 @@ CASES_AT_ONCE: Final = 1_000
 FIRST_RETRY: Final = timedelta(minutes=1)
 LAST_RETRY: Final = timedelta(hours=1)
 """How soon what went wrong is tried again, and how seldom at the most."""
+SINGLE_SECONDS: Final = 30.0
+"""How long the cases of a batch that failed are tried one by one; the others have to wait then."""
 LOOK_AROUND: Final = timedelta(hours=6)
 """How often a case that waits for others looks who is still a member; an answer wakes it at once."""
 MOST_READY: Final = 20_000
@@ -137,10 +140,12 @@ class Engine:
         self._ready.clear()  # of a step that was cut off
         try:
             with locked(self.home.folder / LOCK_FILE, 0.0):
-                self._take_letters(progress)
-                for state in _ORDER:
-                    self._take(state, progress)
-                self._look_after(progress)
+                try:
+                    self._take_what_came(progress)
+                    for state in _ORDER:
+                        self._take(state, progress)
+                finally:
+                    self._look_after(progress)
         except BlockingIOError:
             progress.is_busy = True
         return progress
@@ -157,6 +162,16 @@ class Engine:
 
     # --- batches
 
+    def _take_what_came(self, progress: Progress) -> None:
+        """Letters that cannot be taken in wait; the cases do not wait for them."""
+        try:
+            self._take_letters(progress)
+        except LogUnavailable:
+            raise
+        except Exception as error:
+            # Its message may hold a value of a row: the kind alone is logged.
+            log.error("letters about requests cannot be taken in: %s", type(error).__name__)
+
     def _take_letters(self, progress: Progress) -> None:
         while letters := self._courier.receive():
             self._on_point("letters/begun")
@@ -169,18 +184,42 @@ class Engine:
         while batch := self._batch(state):
             self._on_point(f"{state}/begun")
             self._letters.clear()
-            try:
-                changed = self._work[state](batch)
-            except LogUnavailable:
-                raise
-            except SilhouetteError as error:
-                log.error("%d requests cannot go on: %s", len(batch), error.code)
-                changed = [self._later(case, error.code) for case in batch]
+            changed = self._worked(state, batch)
             self._on_point(f"{state}/done")
             saved = self._save(changed)
             self._keep_ready(saved)
             progress.moved.update(case.state for case in saved if case.state is not state)
             self._on_point(f"{state}/stored")
+
+    def _worked(self, state: CaseState, batch: list[Case]) -> list[Case]:
+        """What one case comes to is no other's harm: those of a batch that fails are taken one by one."""
+        try:
+            return self._work[state](batch)
+        except LogUnavailable:
+            raise
+        except Exception as error:
+            # Its message may hold a value of a row: the kind alone is logged.
+            problem = error.code if isinstance(error, SilhouetteError) else type(error).__name__
+            log.error("%d requests cannot go on: %s", len(batch), problem)
+            self._letters.clear()
+        if len(batch) == 1:
+            return [self._later(batch[0], problem)]
+        return self._one_by_one(state, batch)
+
+    def _one_by_one(self, state: CaseState, batch: list[Case]) -> list[Case]:
+        """Who is not reached in `SINGLE_SECONDS` comes before those that failed, whose turn is later each time."""
+        until = time.monotonic() + SINGLE_SECONDS
+        found: list[Case] = []
+        letters: dict[str, list[tuple[str, Message, bytes]]] = {}
+        for place, case in enumerate(batch):
+            if time.monotonic() > until:
+                wake = self._now() + FIRST_RETRY
+                found += [msgspec.structs.replace(one, wake=wake) for one in batch[place:]]
+                break
+            found += self._worked(state, [case])
+            letters |= self._letters
+        self._letters.update(letters)
+        return found
 
     def _batch(self, state: CaseState) -> list[Case]:
         """Cases that can go on: those that this step has stored before, then what else there is."""
@@ -334,10 +373,8 @@ class Engine:
         found, told, members = [], [], keys_of(self.home)
         for case in batch:
             before = case.record.answered
-            is_told = before is not None and (before.state, before.outcomes) == (
-                case.state,
-                case.record.outcomes,
-            )
+            outcomes = outcomes_for_others(case)
+            is_told = before is not None and (before.state, before.outcomes) == (case.state, outcomes)
             if not case.origin or is_told:
                 found.append(case)
                 continue
@@ -346,7 +383,7 @@ class Engine:
                 party=self.home.settings.name,
                 at=self._now(),
                 state=case.state,
-                outcomes=case.record.outcomes,
+                outcomes=outcomes,
             )
             signature = sign_answer(self.home.identity, answer)
             if case.origin in members:

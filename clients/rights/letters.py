@@ -24,7 +24,8 @@ from clients.rights.courier import Received, check_answer
 from clients.rights.kinds import TOLD
 from privacy.clocks import answer_due
 from privacy.errors import UnexpectedMessage
-from privacy.rights import CaseNumber, CaseState, Requester, Task, TaskAnswer
+from privacy.receipts import tellable
+from privacy.rights import CaseNumber, CaseState, Outcome, Requester, Task, TaskAnswer
 from privacy.sealing import PublicIdentity
 
 NUMBERS_RECORD: Final = "rights/numbers"
@@ -94,6 +95,18 @@ def check_repeated(case: Case, party: str, task: Task) -> None:
 def refusal_of(own: str, task: Task, now: datetime) -> TaskAnswer:
     """What a party hears of a task that was refused."""
     return TaskAnswer(case=task.case, party=own, at=now, state=CaseState.REJECTED, outcomes=())
+
+
+def outcomes_for_others(case: Case) -> tuple[Outcome, ...]:
+    """What the party that has asked hears: what may be told at all, and no day that was reckoned from the row.
+
+    The law is named, for the subject has to hear it (PIPL 47).
+    """
+    duty = case.record.duty
+    outcomes = tellable(case.record.outcomes)
+    if duty is not None and duty.is_fixed:
+        return outcomes
+    return tuple(msgspec.structs.replace(one, until=None) for one in outcomes)
 
 
 def with_answer(

@@ -16,12 +16,14 @@ from clients.rights.cases import Correction, Duty
 from clients.rights.correcting import correct
 from clients.rights.courier import statement_of
 from clients.rights.duties import DUTIES_FILE, duties_of, read_duties
+from clients.rights.letters import outcomes_for_others
 from clients.rights.located import Located
 from clients.rights.locating import locate
 from clients.rights.views import view
 from clients.tables import FieldSpec, TableSpec
 from privacy.errors import ConfigInvalid
 from privacy.identifiers import IdentifierKind
+from privacy.receipts import CONFIDENTIAL
 from privacy.rights import Artefact, CaseState, Outcome, RequestKind, Result, TaskAnswer
 
 WHO = phone_of(3)
@@ -47,6 +49,43 @@ def deleted(home, clock, folder):
     return engine.store.get(number)
 
 
+FIXED = '[[duty]]\nlaw = "AML 34"\nuntil = 2036-12-31\n'
+
+
+@pytest.mark.parametrize(("duty", "told"), [(AML, None), (FIXED, date(2036, 12, 31))])
+def test_another_party_hears_the_law_and_no_day_that_the_row_tells(tmp_path, clock, duty, told):
+    homes = make_homes(tmp_path, ("bank", "shop"))
+    (homes["bank"].folder / DUTIES_FILE).write_text(duty, "utf-8")
+    post = MemoryPost()
+    number = filed(homes["shop"], clock)
+    engines = [
+        engine_of(homes[party], post, erasers_in(tmp_path / party / "things", [WHO]), clock)
+        for party in ("shop", "bank", "shop", "bank")
+    ]
+    for engine in engines:
+        engine.step()
+    shop, bank = engines[:2]
+    own = {one.artefact: one for one in bank.store.get(number).record.outcomes}
+    answer = shop.store.get(number).record.partners["bank"].answer
+    assert answer is not None
+    heard = {one.artefact: one for one in answer.outcomes}
+    assert own[Artefact.FEATURE].until == (told or date(2028, 1, 2))
+    for artefact in (Artefact.FEATURE, Artefact.SUBJECT):
+        assert (heard[artefact].law, heard[artefact].until) == ("AML 34", told)
+    sent = [message for party, _, message in post.sent if party == "bank"]
+    assert len(sent) == 1  # what it does not tell is no news either
+    assert (b"2028-01-02" in msgspec.json.encode(sent)) is False
+
+
+def test_another_party_hears_nothing_of_what_is_confidential(home, clock, tmp_path):
+    case = deleted(home, clock, tmp_path)
+    secret = Outcome(artefact=Artefact.DECISION, result=Result.RESTRICTED_LAW, reason=CONFIDENTIAL)
+    record = msgspec.structs.replace(case.record, outcomes=(*case.record.outcomes, secret))
+    told = outcomes_for_others(msgspec.structs.replace(case, record=record))
+    assert secret not in told
+    assert told == case.record.outcomes
+
+
 def test_what_a_law_keeps_is_restricted_and_the_rest_is_erased(home, clock, tmp_path):
     (home.folder / DUTIES_FILE).write_text(AML, "utf-8")
     case = deleted(home, clock, tmp_path)
@@ -67,8 +106,11 @@ def test_what_a_law_keeps_is_restricted_and_the_rest_is_erased(home, clock, tmp_
         ("", None),
         (AML, Duty("AML 34", date(2028, 1, 2))),
         (AML.replace("10", "5"), None),  # over since 2023
-        ('[[duty]]\nlaw = "Fixed"\nuntil = 2030-01-01\n', Duty("Fixed", date(2030, 1, 1))),
-        (AML + '[[duty]]\nlaw = "Longer"\nuntil = 2040-01-01\n', Duty("Longer", date(2040, 1, 1))),
+        ('[[duty]]\nlaw = "Fixed"\nuntil = 2030-01-01\n', Duty("Fixed", date(2030, 1, 1), is_fixed=True)),
+        (
+            AML + '[[duty]]\nlaw = "Longer"\nuntil = 2040-01-01\n',
+            Duty("Longer", date(2040, 1, 1), is_fixed=True),
+        ),
         (AML.replace("closed", "income"), Duty("AML 34", None)),  # no date: the years have not begun
     ],
 )
