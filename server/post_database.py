@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +52,9 @@ class PostDatabase:
     def _connect(self) -> sqlite3.Connection:
         if not self._file.exists():
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
+            # Only a new file: closing one that another thread uses takes SQLite's locks from it.
+            with suppress(FileExistsError):
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self._file, timeout=BUSY_SECONDS, isolation_level=None)
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(

@@ -15,7 +15,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -104,7 +104,9 @@ class BackupKeys:
             finally:
                 part.unlink()
             sync_folder(folder)
-        os.close(os.open(folder / KEYS_FILE, os.O_WRONLY | os.O_CREAT, 0o600))
+        # Only a new file: closing one that is in use takes SQLite's locks from it (`clients.consents.forgetting`).
+        with suppress(FileExistsError):
+            os.close(os.open(folder / KEYS_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         return cls(folder)
 
     @staticmethod

@@ -3,8 +3,9 @@
 import base64
 import pickle
 import shutil
+import sqlite3
 import stat
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from backup_scene import (
     tokens_of,
 )
 from gate_scene import job_for
+from sqlite_locks import is_locked
 
 from clients.audiences.lists import build
 from clients.backup.finding import NO_TOKEN, find, stones_of
@@ -390,6 +392,16 @@ def test_keys_are_private(home, tmp_path):
         pickle.dumps(keys)
     with pytest.raises(ConfigInvalid):
         BackupKeys(tmp_path)
+
+
+def test_looking_for_the_keys_takes_no_lock_from_who_writes_them(home):
+    file = home.folder / KEYS_FILE
+    BackupKeys.of(home.folder)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        BackupKeys.of(home.folder)
+        assert is_locked(file)
+    assert not is_locked(file)
 
 
 def test_shredding_destroys_the_key_and_says_so(home, shelf):

@@ -5,16 +5,18 @@ import multiprocessing
 import os
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 from post_scene import PARTIES, Clock, Scene
+from sqlite_locks import is_locked
 
 from federation.post_messages import KEPT_DAYS, LedgerHead, Mail, next_head
 from server import post, post_ledger
 from server.home import CoordinatorHome
 from server.key_guard import refuse_keys
 from server.post import PostFull, PostOffice, PostRefused
-from server.post_database import PostDatabase
+from server.post_database import FILE, PostDatabase
 from server.post_ledger import LedgerFull, LedgerGap, LedgerShelf
 
 DAY = 86_400.0
@@ -43,6 +45,16 @@ def shelf(folder):
 
 def letters(office, party, most=64):
     return [(one.sender, one.letter, one.data) for one in office.mail(party, most).letters]
+
+
+def test_who_comes_while_the_file_is_made_takes_no_lock_from_who_made_it(folder, monkeypatch):
+    file, exists = folder / FILE, Path.exists
+    with PostDatabase(folder).writing():
+        monkeypatch.setattr(Path, "exists", lambda path, **_: path != file and exists(path))
+        with PostDatabase(folder).reading():
+            pass
+        assert is_locked(file)
+    assert not is_locked(file)
 
 
 # --- letters
