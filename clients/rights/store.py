@@ -7,6 +7,7 @@ Cost. 10,000 cases that all change their state: under a second.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +25,18 @@ from clients.rights.cases import Case, Locators, Record
 from clients.rights.tables import cases
 from clients.tables.times import moment, time_of
 from clients.vault import KEY_BYTES, NONCE_BYTES, Vault, metadata
-from privacy.errors import DeadlinePassed, SealBroken
+from privacy.errors import DeadlinePassed, SealBroken, SilhouetteError
 from privacy.rights import ENDED, CaseState, Requester, RequestKind
+
+log = logging.getLogger("silhouette.rights")
 
 KEY_RECORD: Final = "rights/key"
 NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """When a case goes on that waits for somebody."""
 KEPT_DAYS: Final = 3 * 366
 """As long as records of processing (PIPL 56; 网络数据安全管理条例 12), counted from the end of the case."""
+BROKEN_RETRY: Final = timedelta(hours=1)
+"""How soon a case that does not open is looked at again."""
 _NAMES_PER_QUERY: Final = 500
 _RECORD: Final = "record"
 _LOCATORS: Final = "locators"
@@ -138,9 +143,16 @@ class CaseStore:
         return found
 
     def waiting(self, state: CaseState, now: datetime, limit: int) -> list[Case]:
-        """Cases in a state that can go on now, the first ones by number."""
+        """Cases in a state that can go on now, the first ones by number; one that cannot be read is put off."""
         query = select(cases).where(cases.c.state == state.value, cases.c.wake <= moment(now))
-        return self._read(query.order_by(cases.c.wake, cases.c.number).limit(limit), None)
+        query = query.order_by(cases.c.wake, cases.c.number).limit(limit)
+        while True:
+            with self.engine.connect() as connection:
+                rows = connection.execute(query).fetchall()
+            found, broken = self._readable(rows)
+            self._put_off(broken, now + BROKEN_RETRY)
+            if found or not broken:
+                return found
 
     def lines(self, *, only_open: bool = False, until: date | None = None) -> list[Line]:
         """The columns of cases in the order of their due dates; until: the last due date."""
@@ -165,6 +177,23 @@ class CaseStore:
         with self.engine.connect() as fresh:
             rows = fresh.execute(query).fetchall()
         return [self._case(row) for row in rows]
+
+    def _readable(self, rows: Sequence[Row[Any]]) -> tuple[list[Case], list[str]]:
+        """The cases, and the numbers of those that do not open."""
+        found, broken = [], []
+        for row in rows:
+            try:
+                found.append(self._case(row))
+            except (SilhouetteError, ValueError, TypeError, OverflowError) as error:
+                log.error("a request cannot be read: %s", type(error).__name__)
+                broken.append(row.number)
+        return found, broken
+
+    def _put_off(self, numbers: Sequence[str], wake: datetime) -> None:
+        for part in _parts(numbers):
+            with self.transaction() as connection:
+                later = update(cases).where(cases.c.number.in_(part)).values(wake=moment(wake))
+                connection.execute(later)
 
     def _revisions(self, connection: Connection, numbers: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
