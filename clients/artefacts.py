@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
+
+from clients.finished import handle_of
+from privacy.joining import Tokens
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -49,12 +51,12 @@ class Artefacts:
         """(n,) first place of every aligned row."""
         return np.flatnonzero(self._stays)
 
-    def handle(self, file_rows: Integers) -> bytes:
+    def handle(self, file_rows: Integers, tokens: Tokens) -> bytes:
         """The rows and their subject references, as they are stored: by `file_rows`, the place of each own row in its
-        file, which stays the same however many rows may be loaded another time.
+        file, which stays the same however many rows may be loaded another time. tokens: of each own row's subject.
         """
         rows, refs = file_rows[self.rows], self._subject_refs[self._stays]
-        return msgspec.msgpack.encode({"rows": rows.tobytes(), "subject_refs": refs.tobytes()})
+        return handle_of(rows, refs, tokens[self.rows])
 
     @property
     def segments(self) -> Integers | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from clients.answered import AnsweredToday
 from clients.artefacts import Artefacts, Integers
+from clients.consents.subjects import kind_label
 from clients.cores import ParallelDecryptor, PooledZeros
 from clients.finished import HANDLE, record_name, remove_rows
 from clients.gate.gate import Gate
@@ -156,8 +157,10 @@ class StageContext:
         remove_customers(self.results, gone)
 
     def keep_handle(self) -> None:
-        """Store which rows are matched, for later jobs and rehearsals' comparisons."""
-        self.keep(HANDLE, self.kept.handle(self.table.rows))
+        """Store which rows are matched, and whose they are, for later jobs and for requests of their subjects."""
+        label = kind_label(self.home.settings.table)
+        tokens = self.home.consents.tokens(label, self.table.own_identifiers)
+        self.keep(HANDLE, self.kept.handle(self.table.rows, tokens))
 
     @cached_property
     def key(self) -> SecretKey:

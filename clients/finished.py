@@ -1,7 +1,8 @@
 """What a party's vault keeps of a job for every matched row, and how rows leave it: all of it in one transaction.
 
-Records under `job/<session>/`: the handle (own places in the file, and subject references), points and scores, which of
-the rows train, and their segments. They all have the same n rows in the same order.
+Records under `job/<session>/`: the handle (own places in the file, subject references, and the consent store's tokens),
+points and scores, which of the rows train, and their segments. They all have the same n rows in the same order.
+A place means somebody only in the file that the job has read; by a token the row's subject is found in any later one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import msgspec
 import numpy as np
 
 from clients.vault import Vault
+from privacy import joining
 from privacy.errors import SealBroken
+from privacy.parameters import TOKEN_BYTES
 from privacy.rights import REF_BYTES
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -27,6 +30,7 @@ PER_ROW: Final = {"points": np.int32, "scores": np.float64}
 """Records with one number per matched row, and its type."""
 NOBODY: Final[Mapping[str, Any]] = {"points": np.iinfo(np.int32).min, "scores": np.nan, SEGMENTS: -1}
 """What stands in a record where a row's own value has been taken out and the row itself has not left yet."""
+_TOKENS: Final = "tokens"
 OF_ROWS: Final = (HANDLE, SEGMENTS, TRAIN_ROWS, *PER_ROW)
 _JOB: Final = "job/"
 
@@ -53,6 +57,29 @@ def read_handle(data: bytes) -> tuple[Integers, np.ndarray[Any, np.dtype[np.uint
     return rows, refs.reshape(len(rows), 0 if len(rows) and not len(refs) else REF_BYTES)
 
 
+def read_tokens(data: bytes) -> joining.Tokens:
+    """(n, 2): what the consent store calls the subjects of a handle's rows. Zeros where nobody knows whose a row is: of
+    a job that kept no tokens.
+    """
+    handle = msgspec.msgpack.decode(data)
+    kept = handle.get(_TOKENS) or bytes(len(handle["rows"]) // 8 * TOKEN_BYTES)
+    return joining.tokens_of(np.frombuffer(kept, dtype=np.uint8).reshape(-1, TOKEN_BYTES))
+
+
+def is_named(tokens: joining.Tokens) -> Mask:
+    """(n,): of which rows it is known whose they are."""
+    named: Mask = tokens.any(axis=1)
+    return named
+
+
+def handle_of(rows: Integers, refs: np.ndarray[Any, np.dtype[np.uint8]], tokens: joining.Tokens) -> bytes:
+    """What `read_handle` and `read_tokens` read. The tokens are this party's own, and no other ever sees them."""
+    handle = {"rows": rows, "subject_refs": np.ascontiguousarray(refs)}
+    return msgspec.msgpack.encode(
+        {name: values.tobytes() for name, values in handle.items()} | {_TOKENS: joining.dump(tokens)}
+    )
+
+
 def remove_rows(vault: Vault, session: str, gone: Mask) -> list[bytes]:
     """Rows leave every record of a session that has a value per row.
 
@@ -72,8 +99,7 @@ def without(name: str, data: bytes, gone: Mask) -> bytes:
     if name == HANDLE:
         rows, refs = read_handle(data)
         stays = _staying(name, rows, gone)
-        found = {"rows": rows[stays].tobytes(), "subject_refs": refs[stays].tobytes()}
-        return msgspec.msgpack.encode(found)
+        return handle_of(rows[stays], refs[stays], read_tokens(data)[stays])
     if name == TRAIN_ROWS:
         trains = np.zeros(len(gone), dtype=np.bool_)
         try:

@@ -7,7 +7,7 @@ import numpy as np
 
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.tables import Source
-from clients.finished import record_name
+from clients.finished import handle_of, record_name
 from clients.home import NodeHome, NodeSettings
 from clients.results import CUSTOMERS
 from clients.rights.located import Located
@@ -90,10 +90,10 @@ def make_home(folder, people=PEOPLE, *, name="bank"):
 def write_job(home, matched):
     """Records and results of a job in which these rows were matched."""
     rows = np.array(matched, np.int64)
-    handle = {"rows": rows.tobytes(), "subject_refs": b"".join(ref_of(number % 200) for number in matched)}
+    refs = np.frombuffer(b"".join(ref_of(number % 200) for number in matched), np.uint8).reshape(-1, 16)
     segments = {"assignments": (rows % 4).tobytes(), "n_segments": 4}
     records = {
-        "handle": msgspec.msgpack.encode(handle),
+        "handle": handle_of(rows, refs, home.consents.tokens(LABEL, ids(matched))),
         "points": (rows * 10).astype(np.int32).tobytes(),
         "scores": (rows / 100).tobytes(),
         "train_rows": np.arange(0, len(rows), 2).tobytes(),

@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from gate_scene import job_for
 
+from clients.consents.subjects import kind_label
+from clients.finished import handle_of
 from clients.home import NodeHome, NodeSettings
 from clients.rights.courier import Received
 from clients.rights.engine import Engine
@@ -81,11 +83,11 @@ def match(home: NodeHome, party: str, parties: tuple[str, ...], people: int) -> 
     """Store what a finished job leaves of its matching."""
     order = order_of(party, people)
     others = tuple(name for name in parties if name != party) or ("shop",)
-    handle = {
-        "rows": np.arange(people, dtype=np.int64).tobytes(),
-        "subject_refs": b"".join(map(ref_of, order)),
-    }
-    home.vault.put(f"job/{SESSION}/handle", msgspec.msgpack.encode(handle))
+    refs = np.frombuffer(b"".join(map(ref_of, order)), np.uint8).reshape(-1, 16)
+    tokens = home.consents.tokens(
+        kind_label(home.settings.table), np.array([phone_of(number).encode() for number in order])
+    )
+    home.vault.put(f"job/{SESSION}/handle", handle_of(np.arange(people, dtype=np.int64), refs, tokens))
     home.vault.put(f"job/{SESSION}/job", encode_job(job_for(party, ("income",), others=others)))
 
 

@@ -8,22 +8,22 @@ Cost. One pass over the column of identifiers, the store's tokens and the stored
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from sqlalchemy import select
 
 from clients.consents import tables as consent_tables
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, read_handle, record_name, sessions_with
+from clients.finished import HANDLE, read_handle, read_tokens, record_name, sessions_with
 from clients.home import NodeHome
 from clients.rights.located import Located
 from clients.tables.problems import refuse
 from clients.tables.subjects import read_subjects
-from privacy.errors import Denied
 from privacy.identifiers import Identifiers
 from privacy.joining import Tokens, tokens_of
 from privacy.parameters import TOKEN_BYTES
@@ -76,15 +76,15 @@ def find(home: NodeHome, subjects: Tokens, shared: Tokens) -> list[Located]:
         token = as_bytes(column.tokens[row : row + 1])[0]
         by_token[token] = Located(identifier=bytes(column.identifiers[row]), token=token, row=row)
     found = list(by_token.values())
-    by_row = {one.row: place for place, one in enumerate(found) if one.row != NOWHERE}
-    for row, names in _named(home, {stone.tobytes() for stone in shared}, by_row).items():
-        if row in by_row:
-            place = by_row[row]
-            one = found[place]
-            found[place] = Located(identifier=one.identifier, token=one.token, row=row, shared=tuple(names))
-        else:
-            found.append(Located(identifier=b"", token=NO_TOKEN, row=row, shared=tuple(names)))
-    return found
+    by_row = {one.row: one.token for one in found if one.row != NOWHERE}
+    named = _named(home, {stone.tobytes() for stone in shared}, set(by_token), by_row)
+    names_of = {token: tuple(names) for (token, _), names in named.items() if token in by_token}
+    found = [msgspec.structs.replace(one, shared=names_of.get(one.token, ())) for one in found]
+    return found + [
+        Located(identifier=b"", token=token, row=row, shared=tuple(names))
+        for (token, row), names in named.items()
+        if token not in by_token
+    ]
 
 
 def stones_of(home: NodeHome, subjects: list[Located]) -> tuple[Tokens, Tokens]:
@@ -112,25 +112,34 @@ def _known(home: NodeHome) -> Tokens:
         return as_tokens(connection.execute(select(consent_tables.subjects.c.token)).scalars().all())
 
 
-def _named(home: NodeHome, wanted: set[bytes], rows: dict[int, int]) -> dict[int, list[SharedRow]]:
-    """By place in the file, the names under which stored matchings have these rows, or what has these tombstones."""
-    found: defaultdict[int, list[SharedRow]] = defaultdict(list)
-    for session, own, refs in _handles(home):
+_Whose = tuple[bytes, int]
+"""A token, and `NOWHERE`; where a matching has kept no tokens, `NO_TOKEN`, and the place in the file."""
+
+
+def _named(
+    home: NodeHome, wanted: set[bytes], tokens: set[bytes], rows: Mapping[int, bytes]
+) -> Mapping[_Whose, list[SharedRow]]:
+    """By whom they mean, the names in stored matchings of these subjects, and of who has one of these tombstones.
+
+    rows: by place, the subjects that the file holds; asked only about a matching that has kept no tokens.
+    """
+    found: defaultdict[_Whose, list[SharedRow]] = defaultdict(list)
+    for session, data in _handles(home):
+        own, refs = read_handle(data)
         stones = home.consents.suppression.of_shared(session, refs)
-        for place, stone in enumerate(stones):
+        for place, (stone, token) in enumerate(zip(stones, as_bytes(read_tokens(data)), strict=True)):
             row = int(own[place])
-            if row in rows or stone.tobytes() in wanted:
-                found[row].append(SharedRow(session, refs[place].tobytes()))
+            known = token if token != NO_TOKEN else rows.get(row, NO_TOKEN)
+            if known in tokens or stone.tobytes() in wanted:
+                whose = (known, row if known == NO_TOKEN else NOWHERE)
+                found[whose].append(SharedRow(session, refs[place].tobytes()))
     return found
 
 
-def _handles(home: NodeHome) -> Iterator[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+def _handles(home: NodeHome) -> Iterator[tuple[str, bytes]]:
+    """The matchings that name people, whether or not their time is over."""
     for session in sessions_with(home.vault, HANDLE):
-        try:
-            data = home.vault.get(record_name(session, HANDLE))
-        except Denied:  # its time is over: nothing may read it
-            continue
-        if data is not None:
-            rows, refs = read_handle(data)
-            if refs.shape[1]:
-                yield session, rows, refs
+        name = record_name(session, HANDLE)
+        for data in home.vault.held([name]).values():
+            if read_handle(data)[1].shape[1]:
+                yield session, data

@@ -29,7 +29,17 @@ from clients.consents import tables as consent_tables
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
 from clients.context import PAILLIER_RECORD, UNFINISHED
-from clients.finished import HANDLE, OF_ROWS, PER_ROW, SEGMENTS, TRAIN_ROWS, per_row, read_handle
+from clients.finished import (
+    HANDLE,
+    OF_ROWS,
+    PER_ROW,
+    SEGMENTS,
+    TRAIN_ROWS,
+    is_named,
+    per_row,
+    read_handle,
+    read_tokens,
+)
 from clients.gate.abroad import ABROAD
 from clients.home import NodeHome
 from clients.rights.cases import Locators
@@ -42,7 +52,7 @@ from clients.tables.subjects import normalized
 from clients.vault import metadata
 from federation.files import FolderStore
 from privacy.errors import ConfigInvalid, SealBroken
-from privacy.joining import Tokens
+from privacy.joining import Tokens, dump
 from privacy.normalization import NormalizedIdentifiers
 from privacy.parameters import TOKEN_BYTES
 
@@ -65,6 +75,7 @@ GENERAL_TABLES: Final = (
     metadata.tables["used_session"], letters_had,
 )  # fmt: skip
 _ROW: Final = "row"
+_IDENTIFIER: Final = "identifier"
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -169,14 +180,21 @@ def _results(home: NodeHome, file: Path, column: Column) -> Iterator[Section]:
         return
     content = file.read_bytes()
     head, starts = lines_of(content)
-    at = _cells(head).index(_ROW)
-    lines = csv.reader(content[starts[0] :].decode().splitlines(keepends=True))
-    rows = np.array([int(line[at]) for line in lines if line], np.int64)
-    if len(starts) - 1 != len(rows):
-        raise ConfigInvalid("archive_rows", file=file, rows=len(starts) - 1, expected=len(rows))
-    owners, is_owned = _owners(column, rows)
+    names = _cells(head)
+    found = csv.reader(content[starts[0] :].decode().splitlines(keepends=True))
+    lines = [line for line in found if line]
+    if len(starts) - 1 != len(lines):
+        raise ConfigInvalid("archive_rows", file=file, rows=len(starts) - 1, expected=len(lines))
+    if _IDENTIFIER in names:
+        at = names.index(_IDENTIFIER)
+        people = np.array([line[at].encode() for line in lines] or [b""], np.bytes_)[: len(lines)]
+        owners = home.consents.tokens(kind_label(home.settings.table), people)
+        is_owned = people != b""
+    else:  # a place means somebody only in the file that the job has read
+        at = names.index(_ROW)
+        owners, is_owned = _owners(column, np.array([int(line[at]) for line in lines], np.int64))
     name = file.relative_to(home.folder).as_posix()
-    plan = Plan(form=Form.LINES, name=name, count=len(rows), head=head)
+    plan = Plan(form=Form.LINES, name=name, count=len(lines), head=head)
     yield Section(plan, owners, is_owned, content, starts)
 
 
@@ -216,7 +234,7 @@ def _tokens_in(home: NodeHome, locators: Locators) -> set[bytes]:
 
 
 def _job(home: NodeHome, session: str, column: Column) -> Iterator[Section]:
-    """The rows of a finished job: place, reference, whether it trains, and what each other record says of it."""
+    """The rows of a finished job: place, reference, token, whether it trains, and what each other record says of it."""
     prefix = f"job/{session}/"
     stored = home.vault.held([prefix + name for name in OF_ROWS])
     held = {name.removeprefix(prefix): data for name, data in stored.items()}
@@ -226,7 +244,14 @@ def _job(home: NodeHome, session: str, column: Column) -> Iterator[Section]:
     trains = np.zeros(len(rows), np.bool_)
     if TRAIN_ROWS in held:
         trains[np.frombuffer(held[TRAIN_ROWS], np.int64)] = True
-    parts = [rows[:, None].view(np.uint8), refs, trains[:, None].view(np.uint8)]
+    tokens = read_tokens(held[HANDLE])
+    token_bytes = np.frombuffer(dump(tokens), np.uint8)
+    parts = [
+        rows[:, None].view(np.uint8),
+        refs,
+        token_bytes.reshape(-1, TOKEN_BYTES),
+        trains[:, None].view(np.uint8),
+    ]
     numbers = [name for name in (*PER_ROW, SEGMENTS) if name in held]
     for name in numbers:
         values = per_row(name, held[name])
@@ -242,6 +267,8 @@ def _job(home: NodeHome, session: str, column: Column) -> Iterator[Section]:
     }
     plan = Plan(form=Form.JOB, name=session, count=len(rows), head=msgspec.msgpack.encode(about))
     owners, is_owned = _owners(column, rows)
+    named = is_named(tokens)
+    owners[named], is_owned[named] = tokens[named], True
     starts = np.arange(len(rows) + 1, dtype=np.int64) * packed.shape[1]
     yield Section(plan, owners, is_owned, packed.tobytes(), starts)
 

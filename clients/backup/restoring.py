@@ -28,12 +28,14 @@ from clients.backup.keys import BackupKeys
 from clients.backup.parquet_rows import write_rows
 from clients.backup.sections import Form, Plan, restored_lines
 from clients.consents.rows import insert_rows
-from clients.finished import HANDLE, PER_ROW, SEGMENTS, TRAIN_ROWS, record_name
+from clients.finished import HANDLE, PER_ROW, SEGMENTS, TRAIN_ROWS, handle_of, record_name
 from clients.home import NodeHome, NodeSettings
 from clients.rights.tables import cases
 from clients.vault import KEY_BYTES, NONCE_BYTES, metadata
 from federation.files import read_toml, write_secret
+from privacy import joining
 from privacy.errors import ConfigInvalid, SealBroken
+from privacy.parameters import TOKEN_BYTES
 
 TABLES_FOLDER: Final = "table"
 """Where a restored home has its copies of the registered files."""
@@ -246,13 +248,18 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]])
 def _write_job(home: NodeHome, plan: Plan, items: Sequence[bytes]) -> None:
     """The records of a finished job, without the rows that are gone."""
     about = _decode(plan.head)
-    layout = [("row", "<i8"), ("ref", "u1", (about["refs"],)), ("trains", "?")]
+    layout = [
+        ("row", "<i8"),
+        ("ref", "u1", (about["refs"],)),
+        ("token", "u1", (TOKEN_BYTES,)),
+        ("trains", "?"),
+    ]
     layout += [
         (name, np.dtype(np.int64 if name == SEGMENTS else PER_ROW[name]).str) for name in about["numbers"]
     ]
     packed = np.frombuffer(b"".join(items), np.dtype(layout))
-    handle = {"rows": packed["row"].tobytes(), "subject_refs": np.ascontiguousarray(packed["ref"]).tobytes()}
-    records = {HANDLE: msgspec.msgpack.encode(handle)}
+    tokens = joining.tokens_of(packed["token"])
+    records = {HANDLE: handle_of(packed["row"], packed["ref"], tokens)}
     if about["trains"]:
         records[TRAIN_ROWS] = np.flatnonzero(packed["trains"]).tobytes()
     for name in about["numbers"]:

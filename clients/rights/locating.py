@@ -1,7 +1,9 @@
 """Where a subject is at this node: written down before anything of it is deleted.
 
-A row is found by its identifier in every spelling that the registration knows, a matching by the row's place in the
-file, which stays the same; by another party's name for a subject (`privacy.rights.SharedRow`) the other way round.
+A row is found by its identifier in every spelling that the registration knows; a matching by the consent store's token
+that is kept with each of its rows (`clients.finished.read_tokens`), as the file may be a later one, in another order.
+By another party's name for a subject (`privacy.rights.SharedRow`) it goes the other way round.
+Matchings whose time is over are looked through as well: they are there until they have been removed.
 Cost. One pass over the table's column of identifiers, and one over the stored matchings, for up to 1,000 subjects.
 """
 
@@ -10,19 +12,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
-from clients.consents.rows import as_bytes
+from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, read_handle, record_name, sessions_with
+from clients.finished import HANDLE, read_handle, read_tokens, record_name, sessions_with
 from clients.home import NodeHome
 from clients.rights.located import Located
+from clients.rights.naming import NO_TOKEN, name_rows, people_in_results
 from clients.tables.problems import refuse
 from clients.tables.subjects import read_subjects
 from federation.jobs import decode_job
-from privacy.errors import Denied
 from privacy.identifiers import Identifiers
 from privacy.rights import SharedRow
 
@@ -39,24 +42,39 @@ def locate(home: NodeHome, identifiers: Sequence[bytes]) -> list[Located]:
         return []
     wanted = np.array(identifiers, dtype=np.bytes_)
     tokens = as_bytes(home.consents.tokens(kind_label(home.settings.table), wanted))
-    places = _places(_identifiers_of(home), wanted)
-    shared = _shared(home, [row for rows in places for row in rows])
+    people = [
+        Located(identifier=identifier, token=token, row=NOWHERE)
+        for identifier, token in zip(identifiers, tokens, strict=True)
+    ]
+    return locate_again(home, people)
+
+
+def locate_again(home: NodeHome, subjects: Sequence[Located]) -> list[Located]:
+    """Where the same subjects are now: their rows, and beside the matchings named already those that came later.
+
+    Raises as `locate` does.
+    """
+    if not subjects:
+        return []
+    places = _places(_identifiers_of(home), np.array([one.identifier for one in subjects], dtype=np.bytes_))
+    shared = _shared(home, [one.token for one in subjects])
     return [
-        Located(
-            identifier=identifier,
-            token=token,
+        msgspec.structs.replace(
+            one,
             row=rows[-1] if rows else NOWHERE,
-            shared=tuple(dict.fromkeys(name for row in rows for name in shared.get(row, ()))),
+            shared=tuple(dict.fromkeys((*one.shared, *shared.get(one.token, ())))),
         )
-        for identifier, token, rows in zip(identifiers, tokens, places, strict=True)
+        for one, rows in zip(subjects, places, strict=True)
     ]
 
 
 class Meant(NamedTuple):
-    """Whom another party means. is_contradictory: its names for one subject lead to several."""
+    """Whom another party means. is_contradictory: its names for one subject lead to several; is_unclear: they lead to
+    a row of which nobody knows any more whose it is."""
 
     located: Located | None = None
     is_contradictory: bool = False
+    is_unclear: bool = False
 
 
 def locate_shared(home: NodeHome, asked: Sequence[tuple[str, Sequence[SharedRow]]]) -> list[Meant]:
@@ -64,16 +82,37 @@ def locate_shared(home: NodeHome, asked: Sequence[tuple[str, Sequence[SharedRow]
 
     Names of matchings in which the party had no part name nobody.
     """
+    name_rows(home)
     sessions = {name.session for _, names in asked for name in names}
     handles = {session: _handle(home, session) for session in sessions}
-    rows = [_rows_of(handles, party, names) for party, names in asked]
-    if not any(rows):
-        return [Meant()] * len(asked)
-    cells = _identifiers_of(home)
-    people = [{bytes(cells[row]) for row in found if row < len(cells)} - {b""} for found in rows]
-    single = [next(iter(found)) for found in people if len(found) == 1]
-    located = iter(locate(home, single))
-    return [Meant(next(located)) if len(found) == 1 else Meant(None, len(found) > 1) for found in people]
+    found = [_tokens_of(handles, party, names) for party, names in asked]
+    people = [tokens - {NO_TOKEN} for tokens in found]
+    single = list(dict.fromkeys(next(iter(tokens)) for tokens in people if len(tokens) == 1))
+    located = dict(zip(single, _locate_tokens(home, single), strict=True))
+    return [
+        Meant(located[next(iter(tokens))])
+        if len(tokens) == 1
+        else Meant(is_contradictory=len(tokens) > 1, is_unclear=not tokens and bool(all_of_them))
+        for tokens, all_of_them in zip(people, found, strict=True)
+    ]
+
+
+def _locate_tokens(home: NodeHome, tokens: Sequence[bytes]) -> list[Located]:
+    """Subjects by their tokens; by its token alone one that is neither in the table nor in any result."""
+    if not tokens:
+        return []
+    label = kind_label(home.settings.table)
+    wanted = as_tokens(tokens)
+    names = dict.fromkeys(tokens, b"")
+    for people in (people_in_results(home), _identifiers_of(home)):
+        theirs = home.consents.tokens(label, people)
+        near = np.flatnonzero(np.isin(theirs[:, 0], wanted[:, 0]) & (people != b""))
+        for identifier, token in zip(people[near].tolist(), as_bytes(theirs[near]), strict=True):
+            if token in names:
+                names[token] = identifier
+    return locate_again(
+        home, [Located(identifier=names[token], token=token, row=NOWHERE) for token in tokens]
+    )
 
 
 def partners_of(home: NodeHome, subjects: Sequence[Located]) -> list[dict[str, tuple[SharedRow, ...]]]:
@@ -122,45 +161,47 @@ def _places(cells: Identifiers, wanted: Identifiers) -> list[list[int]]:
     return [by_identifier[spot] for spot in back.tolist()]
 
 
-def _shared(home: NodeHome, rows: Sequence[int]) -> Mapping[int, Sequence[SharedRow]]:
-    """By place in the file, what all stored matchings call the subjects of these rows."""
-    wanted = np.array(sorted(set(rows)), dtype=np.int64)
-    found: defaultdict[int, list[SharedRow]] = defaultdict(list)
-    for session, own, refs in _handles(home):
-        for place in np.flatnonzero(np.isin(own, wanted)).tolist():
-            found[int(own[place])].append(SharedRow(session, refs[place].tobytes()))
+def _shared(home: NodeHome, tokens: Sequence[bytes]) -> Mapping[bytes, Sequence[SharedRow]]:
+    """By token, what all stored matchings call these subjects."""
+    name_rows(home)
+    wanted = as_tokens(tokens)[:, 0]
+    found: defaultdict[bytes, list[SharedRow]] = defaultdict(list)
+    for session, data in _handles(home):
+        _, refs = read_handle(data)
+        theirs = read_tokens(data)
+        near = np.flatnonzero(np.isin(theirs[:, 0], wanted))
+        for place, token in zip(near.tolist(), as_bytes(theirs[near]), strict=True):
+            found[token].append(SharedRow(session, refs[place].tobytes()))
+    found.pop(NO_TOKEN, None)
     return found
 
 
-_Handle = tuple[frozenset[str], dict[bytes, int]]
-"""The parties of a matching, and the place in the file by what the matching calls a subject."""
+_Handle = tuple[frozenset[str], dict[bytes, bytes]]
+"""The parties of a matching, and a subject's token by what the matching calls it."""
 
 
 def _handle(home: NodeHome, session: str) -> _Handle:
     data = _record(home, session, HANDLE)
     if data is None:
         return frozenset(), {}
-    rows, refs = read_handle(data)
-    names = (ref.tobytes() for ref in refs)
-    return _parties(home, session), dict(zip(names, rows.tolist(), strict=True))
+    names = (ref.tobytes() for ref in read_handle(data)[1])
+    return _parties(home, session), dict(zip(names, as_bytes(read_tokens(data)), strict=True))
 
 
-def _rows_of(handles: Mapping[str, _Handle], party: str, names: Sequence[SharedRow]) -> set[int]:
-    rows = set()
+def _tokens_of(handles: Mapping[str, _Handle], party: str, names: Sequence[SharedRow]) -> set[bytes]:
+    tokens = set()
     for name in names:
-        parties, places = handles[name.session]
-        if party in parties and name.ref in places:
-            rows.add(places[name.ref])
-    return rows
+        parties, people = handles[name.session]
+        if party in parties and name.ref in people:
+            tokens.add(people[name.ref])
+    return tokens
 
 
-def _handles(home: NodeHome) -> Iterator[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+def _handles(home: NodeHome) -> Iterator[tuple[str, bytes]]:
     for session in sessions_with(home.vault, HANDLE):
         data = _record(home, session, HANDLE)
-        if data is not None:
-            rows, refs = read_handle(data)
-            if refs.shape[1]:
-                yield session, rows, refs
+        if data is not None and read_handle(data)[1].shape[1]:
+            yield session, data
 
 
 def _parties(home: NodeHome, session: str) -> frozenset[str]:
@@ -169,8 +210,6 @@ def _parties(home: NodeHome, session: str) -> frozenset[str]:
 
 
 def _record(home: NodeHome, session: str, name: str) -> bytes | None:
-    """A job's record; None when it is not there, or its time is over and nothing may read it."""
-    try:
-        return home.vault.get(record_name(session, name))
-    except Denied:
-        return None
+    """A job's record, whether or not its time is over: it has to be found to be deleted. None when it is not there."""
+    full_name = record_name(session, name)
+    return home.vault.held([full_name]).get(full_name)
