@@ -11,12 +11,15 @@ Cost. On one core, 100,000 subjects with two words, one finished job and its res
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -24,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Engine, select
 
 from clients.backup.finding import column_of
-from clients.backup.frames import ARCHIVE_BYTES, FrameWriter, Header, Kind
+from clients.backup.frames import ARCHIVE_BYTES, MAGIC, FrameWriter, Header, Kind
 from clients.backup.gathering import (
     GENERAL_TABLES,
     gather_files,
@@ -34,12 +37,15 @@ from clients.backup.gathering import (
     table_rows,
 )
 from clients.backup.keys import BackupKeys, KnownArchive, SubjectKey
+from clients.backup.ledger import LEDGER_FILE
 from clients.backup.sections import Section
 from clients.consents.rows import Asked
+from clients.consents.store import Mask
 from clients.consents.writing import change
 from clients.home import NodeHome
 from clients.rights.store import CaseStore
 from clients.vault import NONCE_BYTES, metadata
+from federation.files import FolderStore
 from federation.line_file import sync_folder
 from federation.pace import utc_now
 from privacy.errors import ConfigInvalid
@@ -87,17 +93,21 @@ def create(
         home.identity.public.fingerprint,
         now().isoformat(timespec="seconds"),
     )
+    _remove_cut_off(file.parent)
     part = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
+            with suppress(OSError):  # a file system without locks; nobody removes the part there
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             writer = FrameWriter(stream, header, keys.archive_key(header.archive))
-            subjects = _write(home, writer, keys, header.archive, on_progress)
+            forget = partial(_forget_deleted, home, keys, now)
+            subjects = _write(home, writer, keys, header.archive, forget, on_progress)
             writer.end()
             stream.flush()
             os.fsync(stream.fileno())
-        _forget_deleted(home, keys, subjects, now())
-        os.link(part, file)  # unlike a replacement, refuses a file that has come meanwhile
+            forget(subjects)
+            os.link(part, file)  # unlike a replacement, refuses a file that has come meanwhile
     except FileExistsError:
         raise ConfigInvalid("archive_exists", file=file) from None
     finally:
@@ -114,10 +124,17 @@ def subject_context(archive: bytes, number: bytes) -> bytes:
 
 
 def _write(
-    home: NodeHome, writer: FrameWriter, keys: BackupKeys, archive: bytes, on_progress: Progress
+    home: NodeHome,
+    writer: FrameWriter,
+    keys: BackupKeys,
+    archive: bytes,
+    forget: Callable[[Tokens], Mask],
+    on_progress: Progress,
 ) -> Tokens:
-    """Everything; returns the subjects, each once."""
+    """Everything; returns the subjects, each once. forget: `_forget_deleted`."""
     engine = home.consents.engine
+    # Before all else: a later one would say that people are deleted who are in what is gathered.
+    ledger = FolderStore(home.folder).get(LEDGER_FILE) or b""
     column, requests = column_of(home), CaseStore(home.vault)
     sections = list(gather_files(home, column))
     with change(engine) as (connection, _):  # nobody says a word between the first table and the last
@@ -126,12 +143,13 @@ def _write(
     writer.write(Kind.SECTIONS, _encode([section.plan for section in sections]))
     for name, content in general:
         writer.write(Kind.GENERAL, _encode((name, content)))
-    for name, data in general_files(home):
+    for name, content in general_files(home):
+        data = ledger if name == LEDGER_FILE else content
         for start in range(0, max(1, len(data)), PIECE_BYTES):
             writer.write(Kind.GENERAL, _encode((FILE + name, data[start : start + PIECE_BYTES])))
     for number, section in enumerate(sections):
         _write_unowned(writer, number, section)
-    return _write_subjects(writer, keys, archive, sections, on_progress)
+    return _write_subjects(writer, keys, archive, sections, forget, on_progress)
 
 
 def _general(home: NodeHome, connection: Connection, engine: Engine) -> Iterator[tuple[str, bytes]]:
@@ -156,9 +174,14 @@ def _write_unowned(writer: FrameWriter, number: int, section: Section) -> None:
 
 
 def _write_subjects(
-    writer: FrameWriter, keys: BackupKeys, archive: bytes, sections: Sequence[Section], on_progress: Progress
+    writer: FrameWriter,
+    keys: BackupKeys,
+    archive: bytes,
+    sections: Sequence[Section],
+    forget: Callable[[Tokens], Mask],
+    on_progress: Progress,
 ) -> Tokens:
-    """Every subject's items of all sections, sealed together under its own key."""
+    """Every subject's items of all sections, sealed together under its own key; none of those who were deleted."""
     owned = [np.flatnonzero(section.is_owned) for section in sections]
     owners = [section.owners[places] for section, places in zip(sections, owned, strict=True)]
     asked = Asked(np.concatenate([np.empty((0, 2), np.uint64), *owners]))
@@ -168,9 +191,10 @@ def _write_subjects(
     places = np.concatenate([np.empty(0, np.int64), *owned])
     order = np.argsort(whose, kind="stable")
     bounds = np.searchsorted(whose[order], np.arange(len(subjects) + 1))
-    for start in range(0, len(subjects), SUBJECTS_IN_A_FRAME):
-        block = range(start, min(start + SUBJECTS_IN_A_FRAME, len(subjects)))
-        made = keys.make(subjects[block.start : block.stop])
+    living = np.flatnonzero(~forget(subjects))
+    for start in range(0, len(living), SUBJECTS_IN_A_FRAME):
+        block = living[start : start + SUBJECTS_IN_A_FRAME].tolist()
+        made = keys.make(subjects[block])
         sealed = []
         for subject, key in zip(block, made, strict=True):
             mine = order[bounds[subject] : bounds[subject + 1]]
@@ -180,8 +204,8 @@ def _write_subjects(
             ]
             sealed.append((key.number, _sealed(key, archive, _encode(items))))
         writer.write(Kind.SUBJECTS, _encode(sealed))
-        on_progress(block.stop, len(subjects))
-    return subjects
+        on_progress(start + len(block), len(living))
+    return subjects[living]
 
 
 def _sealed(key: SubjectKey, archive: bytes, content: bytes) -> bytes:
@@ -189,8 +213,18 @@ def _sealed(key: SubjectKey, archive: bytes, content: bytes) -> bytes:
     return nonce + AESGCM(key.key).encrypt(nonce, content, subject_context(archive, key.number))
 
 
-def _forget_deleted(home: NodeHome, keys: BackupKeys, subjects: Tokens, at: datetime) -> None:
-    """Who was deleted, also while the archive was made, has no key that opens it."""
-    gone: Any = subjects[home.consents.suppression.stand(subjects, at)]
-    if len(gone):
-        keys.destroy(gone)
+def _forget_deleted(home: NodeHome, keys: BackupKeys, now: Callable[[], datetime], subjects: Tokens) -> Mask:
+    """(n,): who was deleted, also while the archive was made, and so has no key that opens it."""
+    is_gone = home.consents.suppression.stand(subjects, now())
+    if is_gone.any():
+        keys.destroy(subjects[is_gone])
+    return is_gone
+
+
+def _remove_cut_off(folder: Path) -> None:
+    """Parts of archives that a killed process has left; whoever still writes one holds its lock."""
+    for part in folder.glob("*.????????.part"):
+        with suppress(OSError), part.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stream.read(len(MAGIC)) == MAGIC:
+                part.unlink()

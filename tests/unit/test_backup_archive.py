@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import fcntl
 import stat
 import time
 from pathlib import Path
@@ -31,9 +32,11 @@ from clients.backup.archive import create
 from clients.backup.gathering import subject_tables
 from clients.backup.guard import refuse_unless_replayed
 from clients.backup.keys import BackupKeys
+from clients.backup.ledger import ledger_of
 from clients.backup.restoring import restore
 from clients.backup.shredding import remains, shred
 from clients.consents.holding import held
+from clients.consents.rows import as_bytes
 from clients.finished import record_name
 from clients.gate.abroad import AbroadCounter
 from clients.home import NodeHome
@@ -225,23 +228,51 @@ def test_the_archive_itself_names_nobody(home, archive):
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
 
 
-def test_one_who_was_deleted_before_gets_no_key(home, tmp_path):
+def test_one_who_was_deleted_before_gets_no_key(home, tmp_path, monkeypatch):
     shred(home, [located(home, 4)], CASE, escrow=Shelf())
-    create(home, tmp_path / "a")  # the other erasers have not been there yet
-    assert not BackupKeys(home.folder).have(home.consents.tokens(LABEL, ids([4]))).any()
-    assert restored(home, tmp_path / "a")[1].left_out == 1
+    made, make = [], BackupKeys.make
+
+    def note(keys, tokens):
+        made.extend(as_bytes(tokens))
+        return make(keys, tokens)
+
+    monkeypatch.setattr(BackupKeys, "make", note)
+    # The other erasers have not been there yet.
+    assert create(home, tmp_path / "a").subjects == len(made) == PEOPLE - 1
+    assert located(home, 4).token not in made, "not even until the end: it may be cut off before"
+    new, done = restored(home, tmp_path / "a")
+    assert (done.subjects, done.left_out) == (PEOPLE - 1, 0)
+    assert Path(new.settings.table.path).read_text().splitlines()[5] == ",,"
 
 
-def test_one_who_is_deleted_meanwhile_gets_no_key(home, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_one_who_is_deleted_meanwhile_gets_no_key(home, tmp_path, monkeypatch, is_sealed):
     begun = archives._write_subjects
 
     def write(*arguments):
+        found = begun(*arguments) if is_sealed else None
         shred(home, [located(home, 4)], CASE, escrow=Shelf())
-        return begun(*arguments)
+        return found if is_sealed else begun(*arguments)
 
     monkeypatch.setattr(archives, "_write_subjects", write)
     create(home, tmp_path / "a")
-    assert restored(home, tmp_path / "a")[1].left_out == 1
+    assert not BackupKeys(home.folder).have(home.consents.tokens(LABEL, ids([4]))).any()
+    new, done = restored(home, tmp_path / "a")
+    assert (done.subjects, done.left_out) == (PEOPLE - 1, int(is_sealed))
+    assert ledger_of(new).entries() == [], "so that the node is behind, and deletes again what was gathered"
+    assert len(ledger_of(home).entries()) == 1
+
+
+def test_a_deletion_after_the_gathering_is_not_in_the_ledger(home, tmp_path, monkeypatch):
+    listed = archives.general_files
+
+    def general(of):
+        shred(home, [located(home, 4)], CASE, escrow=Shelf())
+        return listed(of)
+
+    monkeypatch.setattr(archives, "general_files", general)
+    create(home, tmp_path / "a")
+    assert ledger_of(restored(home, tmp_path / "a")[0]).entries() == []
 
 
 def test_requests_are_restored_but_open_ones_of_the_shredded(home, tmp_path):
@@ -368,6 +399,32 @@ def test_an_interrupted_archive_leaves_nothing(home, tmp_path, monkeypatch):
                 create(home, tmp_path / "a.backup")
         assert not list(tmp_path.glob("a.backup*"))
     assert BackupKeys(home.folder).archives() == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(home, archive, tmp_path):
+    whole = archive.read_bytes()
+    left, written, other = (tmp_path / f"{name}.0123abcd.part" for name in ("left", "written", "other"))
+    left.write_bytes(whole[: len(whole) // 2])
+    written.write_bytes(whole[: len(whole) // 2])
+    other.write_bytes(b"somebody's own file")
+    with written.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # as the process does that writes it
+        create(home, tmp_path / "a")
+    assert sorted(tmp_path.glob("*.part")) == [other, written]
+
+
+def test_an_archive_that_is_being_made_is_left_alone_by_another(home, tmp_path, monkeypatch):
+    begun = archives._write_subjects
+
+    def write(*arguments):
+        monkeypatch.setattr(archives, "_write_subjects", begun)
+        arguments[0]._stream.flush()
+        create(home, tmp_path / "b")
+        return begun(*arguments)
+
+    monkeypatch.setattr(archives, "_write_subjects", write)
+    create(home, tmp_path / "a")
+    assert restored(home, tmp_path / "a")[1].subjects == PEOPLE
 
 
 def test_archives_are_listed_and_never_overwritten(home, archive):
