@@ -7,6 +7,7 @@ are sealed here with a key of the vault. Order is kept within a letter alone: on
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -38,6 +39,7 @@ KEY_RECORD: Final = "post/key"
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 300.0
 _TABLES: Final = (queue, letters, had, received)
+_NAME_DIGITS: Final = 32
 _AT_ONCE: Final = 1_000
 """Items that are decrypted for one call."""
 _REMEMBERED_SECONDS: Final = (2 * KEPT_DAYS + 1) * 86_400.0
@@ -172,10 +174,10 @@ class Outbox:
 
     # --- in
 
-    def has_had(self, letter: str) -> bool:
-        """Whether this letter has come before."""
+    def has_had(self, sender: str, letter: str) -> bool:
+        """Whether this letter has come before from this sender: who names letters alike keeps nobody's away."""
         with self._engine.connect() as connection:
-            query = select(func.count()).where(had.c.letter == letter)
+            query = select(func.count()).where(had.c.letter == _name_of(sender, letter))
             return bool(connection.execute(query).scalar_one())
 
     def store(self, delivered: Delivered, items: Sequence[Item]) -> None:
@@ -186,7 +188,7 @@ class Outbox:
             for item in items
         ]
         with self._engine.begin() as connection:
-            connection.execute(insert(had).values(letter=name))
+            connection.execute(insert(had).values(letter=_name_of(sender, name)))
             connection.execute(insert(received), values)
 
     def items(self) -> list[Received]:
@@ -222,6 +224,11 @@ class Outbox:
             )
         except (InvalidTag, ValueError):
             raise SealBroken("vault_broken", name=f"post/{kind}") from None
+
+
+def _name_of(sender: str, letter: str) -> str:
+    """What a letter that has come is remembered by: SHA-256 of sender and id, cut to 128 bits."""
+    return hashlib.sha256(f"{sender}|{letter}".encode()).hexdigest()[:_NAME_DIGITS]
 
 
 def _case_of(item: Item) -> str:

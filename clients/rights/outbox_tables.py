@@ -45,7 +45,7 @@ letters: Final = Table(
 due, taken, returned: seconds since 1970, 0 for not yet."""
 
 had: Final = Table("post_had", metadata, Column("letter", String(32), primary_key=True))
-"""The ids of all letters that have come, so that none is taken in twice."""
+"""Digests of sender and id of all letters that have come (`clients.rights.outbox`), so that none is taken in twice."""
 
 received: Final = Table(
     "post_received",

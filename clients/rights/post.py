@@ -185,7 +185,7 @@ class PostCourier:
 
     def _take_in(self, client: PostClient, delivered: Delivered, peers: Mapping[str, PublicIdentity]) -> bool:
         """Store a letter, then confirm it. One that does not open goes back, so that it is in nobody's way."""
-        is_new = not self._outbox.has_had(delivered.letter)
+        is_new = not self._outbox.has_had(delivered.sender, delivered.letter)
         if is_new:
             try:
                 items = open_letter(delivered, self._own, self._identity, peers)

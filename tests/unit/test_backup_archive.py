@@ -169,7 +169,7 @@ def test_a_letter_that_has_come_is_not_taken_in_again(home, tmp_path):
     Outbox(home.vault, NOW.timestamp).store(letter, (Asked(task),))
     create(home, tmp_path / "a")
     new, _ = restored(home, tmp_path / "a")
-    assert Outbox(new.vault, NOW.timestamp).has_had("aa" * 16)
+    assert Outbox(new.vault, NOW.timestamp).has_had("shop", "aa" * 16)
 
 
 def test_a_newer_audit_log_takes_the_place_of_the_old_one(home, archive):

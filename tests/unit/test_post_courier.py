@@ -1,5 +1,8 @@
 """A node's outbox and inbox: nothing is lost or taken in twice, whoever is away or killed in between."""
 
+import secrets
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 from post_scene import CASE, Away, Scene, a_task, an_answer
@@ -90,6 +93,22 @@ def test_large_items_go_in_more_letters(bank, shop):
     assert 1 < bank.exchange().sent < 20
     shop.exchange()
     assert cases(shop.receive()) == [case_of(number) for number in range(20)]
+
+
+def test_letters_of_two_senders_may_have_one_id(scene, bank, shop, tmp_path, monkeypatch):
+    telecom = scene.courier("telecom", tmp_path)
+    named_alike = SimpleNamespace(token_hex=lambda size: "ab" * size, token_bytes=secrets.token_bytes)
+    monkeypatch.setattr(outbox_module, "secrets", named_alike)
+    bank.send("telecom", a_task(case_of(1)))
+    bank.exchange()
+    assert telecom.exchange().received == 1
+    shop.send("telecom", a_task(case_of(2)))
+    shop.exchange()
+    assert telecom.exchange().received == 1
+    assert [(item.party, item.message.case) for item in telecom.receive()] == [
+        ("bank", case_of(1)),
+        ("shop", case_of(2)),
+    ]
 
 
 def test_an_item_that_no_letter_holds_refuses(bank, monkeypatch):
