@@ -11,7 +11,7 @@ from clients.desk.requests import read
 from clients.desk.subject.sessions import Sessions
 from clients.home import NodeHome
 from clients.rights import access
-from clients.rights.cases import Authority, Correction
+from clients.rights.cases import Authority, Case, Correction
 from clients.rights.intake import Intake, Request
 from clients.rights.store import CaseStore
 from clients.rights.views import view
@@ -59,7 +59,7 @@ class RightsDesk:
 
     def filed(self, body: bytes) -> dict[str, Any]:
         """code: to be sent to the subject by the holder's own channel, to prove who it is, "" where that is known.
-        access: to be given to whoever asks, to look at the case later."""
+        access: to be given to whoever asks, to look at the case later; "" before it is known who that is."""
         asked = read(body, Asked)
         request = Request(
             kind=asked.kind,
@@ -70,8 +70,7 @@ class RightsDesk:
             correction=asked.correction,
         )
         made = self._intake.file(request, asked.identifier)
-        number = made.case.number
-        return {**_plain(view(made.case)), "code": made.code, "access": access.give(self._home, number)}
+        return {**_plain(view(made.case)), "code": made.code, "access": self._access(made.case)}
 
     def shown(self, _body: bytes, case: str) -> dict[str, Any]:
         """Raises `ConfigInvalid` for a case that there is not."""
@@ -81,10 +80,17 @@ class RightsDesk:
         return _plain(view(found))
 
     def verified(self, body: bytes, case: str) -> dict[str, Any]:
+        """access: as `filed` says, now that who asks is known."""
         proof = read(body, Proof)
         if proof.verified_by:
-            return _plain(view(self._intake.vouch(case, proof.verified_by)))
-        return _plain(view(self._intake.verify(case, proof.code)))
+            known = self._intake.vouch(case, proof.verified_by)
+        else:
+            known = self._intake.verify(case, proof.code)
+        return {**_plain(view(known)), "access": self._access(known)}
+
+    def _access(self, case: Case) -> str:
+        """A code opens what is made for the subject, so a stranger who only asks gets none."""
+        return access.give(self._home, case.number) if case.record.identified else ""
 
     def session(self, body: bytes) -> dict[str, Any]:
         """A link for the subject's browser, good once. Raises `IdentifierInvalid`."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +16,9 @@ import pyarrow.parquet as pq
 
 from clients.home import NodeHome
 from clients.rights.cases import Correction
+from clients.rights.erasers.rewriting import rewrite
 from clients.rights.located import Located
 from clients.tables.specs import TableSpec
-from federation.line_file import sync_folder
 from privacy.errors import ConfigInvalid
 from privacy.normalization import Cells, normalize
 from privacy.rights import Artefact, Outcome, Result
@@ -29,6 +27,10 @@ READ_ONLY: Final = "rights.outcome.read_only"
 MOVED: Final = "rights.outcome.row_moved"
 _MARK: Final = "\ufeff"
 _LONGEST_VALUE: Final = 64
+
+
+class _RowMoved(Exception):
+    """The row is another's now."""
 
 
 def check_correction(spec: TableSpec, correction: Correction) -> None:
@@ -49,15 +51,19 @@ def correct(home: NodeHome, subject: Located, correction: Correction) -> Outcome
     file = Path(spec.path)
     if subject.row < 0 or not file.exists():
         return Outcome(artefact=Artefact.FEATURE, result=Result.NOT_FOUND)
-    try:
-        if file.suffix.lower() == ".parquet":
-            new = _parquet(file, spec, subject, correction)
-        else:
-            new = _csv(file, spec, subject, correction)
+
+    def write(part: Path) -> bool:
+        is_parquet = file.suffix.lower() == ".parquet"
+        new = (_parquet if is_parquet else _csv)(file, spec, subject, correction)
         if new is None:
-            return Outcome(artefact=Artefact.FEATURE, result=Result.FAILED, reason=MOVED)
-        if new != file.read_bytes():
-            _replace(file, new)
+            raise _RowMoved
+        part.write_bytes(new)
+        return new != file.read_bytes()
+
+    try:
+        rewrite(file, write)
+    except _RowMoved:
+        return Outcome(artefact=Artefact.FEATURE, result=Result.FAILED, reason=MOVED)
     except OSError:
         return Outcome(artefact=Artefact.FEATURE, result=Result.UNSUPPORTED, reason=READ_ONLY)
     return None
@@ -112,17 +118,3 @@ def _parquet(file: Path, spec: TableSpec, subject: Located, correction: Correcti
 def _is(spec: TableSpec, subject: Located, cell: str) -> bool:
     found = normalize(spec.id_kind, Cells.of([cell]), spec.extra_prefixes, spec.id_format)
     return bool(found.valid[0]) and bytes(found.identifiers[0]) == subject.identifier
-
-
-def _replace(file: Path, data: bytes) -> None:
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.stat().st_mode & 0o777)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-        sync_folder(file.parent)
-    finally:
-        part.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from clients.consents.changes import end_of_day
 from clients.home import NodeHome
 from clients.rights.alarms import raise_alarms
 from clients.rights.cases import Case, Partner
@@ -37,6 +38,7 @@ from federation.line_file import locked
 from federation.pace import utc_now
 from privacy.audit import EventType
 from privacy.errors import LogUnavailable, SilhouetteError
+from privacy.reasons import Finding, Findings, Reason
 from privacy.rights import ENDED, Artefact, CaseState, Outcome, RequestKind, Result, TaskAnswer
 
 log = logging.getLogger("silhouette.rights")
@@ -274,13 +276,28 @@ class Engine:
         known = [case for case in batch if case.record.identified]
         waits = [case for case in batch if not case.record.identified]
         acknowledged = CaseState.ACKNOWLEDGED
-        return self._moved(known, acknowledged) + self._moved(waits, acknowledged, NEVER)
+        unknown = [
+            msgspec.structs.replace(case, wake=_last_call(case)) for case in self._moved(waits, acknowledged)
+        ]
+        return self._moved(known, acknowledged) + unknown
 
     def _identify(self, batch: list[Case]) -> list[Case]:
-        waits = [msgspec.structs.replace(case, wake=NEVER) for case in batch if not case.record.identified]
+        """Who has not shown by the last day for an answer who it is, is refused: nothing of it is kept for ever."""
+        unknown = [case for case in batch if not case.record.identified]
+        over, waiting = _split(unknown, lambda case: _last_call(case) <= self._now())
+        waits = [msgspec.structs.replace(case, wake=_last_call(case)) for case in waiting]
         known = [case for case in batch if case.record.identified]
         tell(self.home, EventType.DSR_VERIFIED, known)
-        return self._moved(known, CaseState.IDENTIFIED) + waits
+        return self._moved(known, CaseState.IDENTIFIED) + waits + self._refused(over)
+
+    def _refused(self, batch: list[Case]) -> list[Case]:
+        findings = Findings.of([Finding(Reason.IDENTITY_UNVERIFIED)])
+        tell(self.home, EventType.DSR_REJECTED, batch, reasons=findings.codes)
+        ended = []
+        for case in self._moved(batch, CaseState.REJECTED):
+            record = msgspec.structs.replace(case.record, findings=tuple(findings), code=None)
+            ended.append(msgspec.structs.replace(case, record=record, locators=None))
+        return ended
 
     def _scope(self, batch: list[Case]) -> list[Case]:
         scoped = scope(self.home, batch, self._now())
@@ -406,6 +423,11 @@ def is_wanting(case: Case) -> bool:
         if feature is None or feature.is_open:
             return True
     return any(one not in outcomes or outcomes[one].is_open for one in case.record.artefacts)
+
+
+def _last_call(case: Case) -> datetime:
+    """When a case whose subject is not known is refused: as the last day for an answer begins."""
+    return end_of_day(case.due - timedelta(days=1))
 
 
 def _split(cases: Sequence[Case], belongs: Callable[[Case], bool]) -> tuple[list[Case], list[Case]]:

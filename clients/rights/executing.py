@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -18,6 +18,8 @@ import msgspec
 from clients.home import NodeHome
 from clients.rights.cases import Case, merged, worst
 from clients.rights.correcting import correct
+from clients.rights.erasers.decisions import DecisionEraser
+from clients.rights.erasers.lists import AudienceEraser
 from clients.rights.located import Eraser, Located
 from clients.rights.locating import purpose_of
 from clients.rights.restricting import keep_restricted, review_day
@@ -51,12 +53,12 @@ def execute(home: NodeHome, erasers: Sequence[Eraser], cases: Sequence[Case], no
 def check(home: NodeHome, erasers: Sequence[Eraser], cases: Sequence[Case]) -> list[Case]:
     """Look for everything that is said to be gone; what is found again has failed."""
     found = list(cases)
-    for eraser in erasers:
+    for eraser, places in _suited(erasers, found):
         asked = [
             (place, one)
-            for place, case in enumerate(found)
-            for one in _narrowed(home, case)
-            if _result(case, eraser.artefact) in _GONE
+            for place in places
+            for one in _narrowed(home, found[place], eraser.artefact)
+            if _result(found[place], eraser.artefact) in _GONE
         ]
         remains = _bisected(partial(eraser.remains, home), [one for _, one in asked])
         for (place, _), still in zip(asked, remains, strict=True):
@@ -115,17 +117,35 @@ def _erased(
             missing = Outcome(artefact=artefact, result=Result.UNSUPPORTED, reason=NO_ERASER)
             found[place] = _with(case, [missing])
         else:
-            chosen += [(place, one) for one in _narrowed(home, case)]
+            chosen += [(place, one) for one in _narrowed(home, case, artefact)]
     keep_restricted(home, held, now, review_day(now))
-    if eraser is not None:
-        results = _bisected(partial(eraser.erase, home), [one for _, one in chosen])
-        outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
-        for (place, _), outcome in zip(chosen, results, strict=True):
+    outcomes: defaultdict[int, list[Outcome]] = defaultdict(list)
+    for suited, places in _suited([] if eraser is None else [eraser], cases):
+        mine = [(place, one) for place, one in chosen if place in places]
+        results = _bisected(partial(suited.erase, home), [one for _, one in mine])
+        for (place, _), outcome in zip(mine, results, strict=True):
             failed = Outcome(artefact=artefact, result=Result.FAILED, reason=FAILED)
             outcomes[place].append(outcome or failed)
-        for place, several in outcomes.items():
-            found[place] = _with(found[place], [worst(several)])
+    for place, several in outcomes.items():
+        found[place] = _with(found[place], [worst(several)])
     return found
+
+
+def _suited(erasers: Sequence[Eraser], cases: Sequence[Case]) -> Iterator[tuple[Eraser, frozenset[int]]]:
+    """Each eraser as it fits the kinds of requests, and the places of the cases that it fits."""
+    for eraser in erasers:
+        by_kind: defaultdict[tuple[bool, str], list[int]] = defaultdict(list)
+        for place, case in enumerate(cases):
+            is_deleted = case.kind is RequestKind.DELETE or not isinstance(eraser, DecisionEraser)
+            purpose = _only_purpose(case) if isinstance(eraser, AudienceEraser) else ""
+            by_kind[is_deleted, purpose].append(place)
+        for (is_deleted, purpose), places in by_kind.items():
+            suited = eraser
+            if purpose:
+                suited = AudienceEraser(purpose)
+            elif not is_deleted:
+                suited = DecisionEraser(with_appeals=False)
+            yield suited, frozenset(places)
 
 
 def _is_wanted(case: Case, artefact: Artefact) -> bool:
@@ -164,9 +184,17 @@ def _kept_by_law_or_technique(case: Case, artefact: Artefact, now: datetime) -> 
     return None
 
 
-def _narrowed(home: NodeHome, case: Case) -> tuple[Located, ...]:
-    """The subject; for a withdrawal from one purpose, in the matchings of jobs for that purpose alone."""
-    if case.kind is not RequestKind.WITHDRAW or not case.record.purpose:
+def _only_purpose(case: Case) -> str:
+    """From which purpose alone consent is withdrawn; "" for everything else."""
+    return case.record.purpose if case.kind is RequestKind.WITHDRAW else ""
+
+
+def _narrowed(home: NodeHome, case: Case, artefact: Artefact) -> tuple[Located, ...]:
+    """The subject; for a withdrawal from one purpose, in the matchings of jobs for that purpose alone.
+
+    A list for marketing has a purpose of its own, whatever the job's was (`_suited`).
+    """
+    if not _only_purpose(case) or artefact is Artefact.AUDIENCE:
         return case.subjects
     return tuple(
         msgspec.structs.replace(
@@ -174,6 +202,7 @@ def _narrowed(home: NodeHome, case: Case) -> tuple[Located, ...]:
             shared=tuple(
                 name for name in one.shared if purpose_of(home, name.session) == case.record.purpose
             ),
+            is_narrowed=True,
         )
         for one in case.subjects
     )

@@ -20,7 +20,7 @@ TOLD: Final = frozenset({*RESTRICTED, *REFUSING, RequestKind.CORRECT})
 """Every party that has matched the subject is told."""
 
 _DERIVED: Final = (Artefact.AUDIENCE, Artefact.SEGMENT, Artefact.SCORE, Artefact.DECISION)
-_COMPUTED: Final = (Artefact.SEGMENT, Artefact.SCORE, Artefact.DECISION)
+_COMPUTED: Final = (*_DERIVED, Artefact.UNFINISHED)
 """What was computed from the table's cells."""
 _OF_TREATMENT: Final = {
     PurposeClass.MARKETING: (Artefact.AUDIENCE, Artefact.SEGMENT),

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from rights_scene import (
+    SESSION,
     START,
     Clock,
     MemoryPost,
@@ -19,14 +20,17 @@ from rights_scene import (
     phone_of,
 )
 
-from clients.rights.cases import Correction
+from clients.rights.cases import Case, Correction
 from clients.rights.courier import check_answer
 from clients.rights.engine import LOOK_AROUND
-from clients.rights.executing import FAILED, LAST, REMAINS
+from clients.rights.erasers.decisions import DecisionEraser
+from clients.rights.erasing import ERASERS
+from clients.rights.executing import FAILED, LAST, REMAINS, _suited
 from clients.rights.intake import Intake, Request
+from clients.rights.kinds import artefacts_of
 from privacy.audit import EventType
 from privacy.consent import Answer, Need
-from privacy.rights import Artefact, CaseState, Outcome, RequestKind, Result
+from privacy.rights import Artefact, CaseState, Outcome, Requester, RequestKind, Result
 
 WHO = phone_of(3)
 
@@ -248,7 +252,7 @@ def test_a_correction_changes_one_cell_and_erases_what_was_computed(world, homes
     world.settle()
     assert world.case(number).state is CaseState.COMPLETED
     assert file.read_text("utf-8") == before.replace(f"{WHO},1003,", f"{WHO},777.5,")
-    wrong = {Artefact.SEGMENT, Artefact.SCORE, Artefact.DECISION}
+    wrong = set(artefacts_of(RequestKind.CORRECT, "", None))
     assert set(results(world.case(number))) == set(results(world.case(number, "shop"))) == wrong
 
 
@@ -349,3 +353,67 @@ class StopAt:
 
 def test_received_at_the_start(clock):
     assert clock() == START
+
+
+def test_who_never_shows_who_it_is_is_refused_in_time(homes, clock):
+    number = filed(homes["bank"], clock, verified_by="")
+    engine = engine_of(homes["bank"], MemoryPost(), clock=clock)
+    engine.step()
+    store = engine.store
+    case = store.get(number)
+    assert case.state is CaseState.ACKNOWLEDGED
+    clock.time = START + timedelta(days=(case.due - START.date()).days)
+    engine.step()
+    case = store.get(number)
+    assert (case.state, case.locators) == (CaseState.REJECTED, None)
+    assert [one.reason.value for one in case.record.findings] == ["R-IDENTITY-UNVERIFIED"]
+    assert EventType.DSR_REJECTED in [event.type for event in homes["bank"].audit.events()]
+
+
+def test_a_correction_takes_what_was_computed_from_the_old_value(homes):
+    found = artefacts_of(RequestKind.CORRECT, "", None)
+    assert {Artefact.AUDIENCE, Artefact.SCORE, Artefact.UNFINISHED} <= set(found)
+
+
+def test_a_link_to_the_table_stays_one_when_a_cell_is_corrected(homes, clock):
+    home = homes["bank"]
+    file = Path(home.settings.table.path)
+    real = file.with_name("extract.csv")
+    file.rename(real)
+    file.symlink_to(real.name)
+    filed(home, clock, RequestKind.CORRECT, correction=Correction("income", "777.5"))
+    engine_of(home, MemoryPost(), clock=clock).step()
+    assert file.is_symlink()
+    assert f"{WHO},777.5," in real.read_text()
+
+
+def test_a_withdrawal_leaves_the_lists_of_its_own_purpose_alone(homes, clock):
+    """The lists say what they are for, whatever the job was for that they were made from."""
+    home = homes["bank"]
+    files = {}
+    for name, purpose in (("news", "newsletter"), ("vip", "marketing")):
+        folder = home.folder / "audiences" / name
+        folder.mkdir(parents=True)
+        files[name] = folder / "members.csv"
+        files[name].write_text(f"identifier\n{WHO}\n{phone_of(4)}\n", "utf-8")
+        made = {"results": f"churn-{SESSION[:8]}", "purpose": purpose}
+        (folder / "audience.json").write_bytes(msgspec.json.encode(made))
+    filed(home, clock, RequestKind.WITHDRAW, purpose="newsletter")
+    engine_of(home, MemoryPost(), ERASERS, clock).step()
+    assert WHO not in files["news"].read_text()
+    assert phone_of(4) in files["news"].read_text()
+    assert WHO in files["vip"].read_text()
+
+
+def test_an_appeal_goes_on_where_nobody_asks_to_be_deleted():
+    def erasers(kind):
+        case = Case(number="0" * 32, kind=kind, state=CaseState.EXECUTING, requester=Requester.SUBJECT,
+                    received=START, due=START.date(), updated=START, wake=START)  # fmt: skip
+        return [one for one, _ in _suited([DecisionEraser()], [case])]
+
+    assert [
+        one._with_appeals for kind in (RequestKind.DELETE, RequestKind.CORRECT) for one in erasers(kind)
+    ] == [
+        True,
+        False,
+    ]

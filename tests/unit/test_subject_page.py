@@ -286,6 +286,7 @@ def test_a_request_through_the_holders_system(home, client):
     filed = client.post("/v1/requests", json=asked, headers=holder(home)).json()
     assert filed["state"] == "received"
     assert filed["code"]
+    assert filed["access"] == ""  # a stranger gets nothing that would open the copy afterwards
     wrong = client.post(f"/v1/requests/{filed['number']}/verify", json={"code": "x"}, headers=holder(home))
     assert (wrong.status_code, wrong.json()["code"]) == (403, "R-IDENTITY-UNVERIFIED")
     done = client.post(
@@ -295,7 +296,7 @@ def test_a_request_through_the_holders_system(home, client):
     shown = client.get(f"/v1/requests/{filed['number']}", headers=holder(home))
     assert shown.json()["verified_by"] == "code"
     assert PERSON not in shown.text
-    access.check(home, filed["number"], filed["access"])
+    access.check(home, filed["number"], done.json()["access"])
     missing = client.get("/v1/requests/" + "0" * 32, headers=holder(home))
     assert missing.status_code == 422
     assert client.get(f"/v1/requests/{filed['number']}").status_code == 401

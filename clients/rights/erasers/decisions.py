@@ -37,11 +37,15 @@ class DecisionEraser(BaseEraser):
 
     artefact = Artefact.DECISION
 
+    def __init__(self, *, with_appeals: bool = True) -> None:
+        """with_appeals: False where the subject asks for something else than to be deleted: its appeal goes on."""
+        self._with_appeals = with_appeals
+
     def _erase(self, home: NodeHome, wanted: Wanted) -> list[Outcome]:
         found = erase_from_lists(_lists(home), _ROW, wanted)
         of_appeals, of_tasks = _references(home, wanted)
         with SealedEdits(home) as sealed:
-            for names in _blocks(home.vault.names(APPEALS)):
+            for names in _blocks(self._appeals(home)):
                 sealed.edit(names, lambda stored: _without_links(stored, of_appeals, found))
             for names in _blocks(home.vault.names(ALERTS)):
                 sealed.edit(names, lambda stored: _without_tasks(stored, of_tasks, found))
@@ -50,11 +54,14 @@ class DecisionEraser(BaseEraser):
     def _remains(self, home: NodeHome, wanted: Wanted) -> Mask:
         found = find_in_lists(_lists(home), _ROW, wanted)
         of_appeals, of_tasks = _references(home, wanted)
-        for names in _blocks(home.vault.names(APPEALS)):
+        for names in _blocks(self._appeals(home)):
             _without_links(home.vault.held(names), of_appeals, found)
         for names in _blocks(home.vault.names(ALERTS)):
             _without_tasks(home.vault.held(names), of_tasks, found)
         return wanted.spread(found)
+
+    def _appeals(self, home: NodeHome) -> list[str]:
+        return home.vault.names(APPEALS) if self._with_appeals else []
 
 
 def _lists(home: NodeHome) -> Iterator[PeopleList]:
