@@ -56,6 +56,8 @@ class Alarm(msgspec.Struct, frozen=True):
 
     def render(self, language: str | None = None) -> str:
         about = text(f"rights.late.{self.late.value}", language=language)
+        if self.days <= 0:
+            return text("rights.alarm_near", language=language, case=self.case, about=about, due=self.due)
         return text(
             "rights.alarm", language=language, case=self.case, about=about, due=self.due, days=self.days
         )

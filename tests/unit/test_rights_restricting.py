@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from rights_scene import Clock, MemoryPost, engine_of
 
 from clients.consents.node import bring_in, changes_of
 from clients.consents.tables import Source
+from clients.rights.alarms import Alarm, Late
 from clients.rights.intake import Intake, Request
 from clients.rights.store import CaseStore
 from privacy.consent import Answer, Need, Statement
@@ -62,3 +63,11 @@ def test_a_file_that_cannot_be_read_holds_up_the_case_and_not_the_word(tmp_path,
     bring_in(home)
     assert answer(home) is Answer.WITHDRAWN
     assert CaseStore(home.vault).get(number).state not in (CaseState.SCOPED, CaseState.IDENTIFIED)
+
+
+def test_an_answer_that_is_due_soon_is_not_called_late():
+    near = Alarm("0" * 32, Late.NEAR, date(2026, 5, 13), -2)
+    assert "-2" not in near.render("zh-CN")
+    assert "逾期" not in near.render("zh-CN")
+    assert "late" not in near.render("en")
+    assert "逾期 2 天" in Alarm("0" * 32, Late.ANSWER, date(2026, 5, 13), 2).render("zh-CN")
