@@ -68,8 +68,19 @@ def read_tokens(data: bytes) -> joining.Tokens:
 
 def is_named(tokens: joining.Tokens) -> Mask:
     """(n,): of which rows it is known whose they are."""
-    named: Mask = tokens.any(axis=1)
+    named: Mask = (tokens != 0).any(axis=1)
     return named
+
+
+def unnamed_sessions(vault: Vault) -> frozenset[str]:
+    """The sessions whose matching has rows of which it is not known whose they are."""
+    found = set()
+    for session in sessions_with(vault, HANDLE):
+        name = record_name(session, HANDLE)
+        for data in vault.held([name]).values():
+            if read_handle(data)[1].shape[1] and not is_named(read_tokens(data)).all():
+                found.add(session)
+    return frozenset(found)
 
 
 def handle_of(rows: Integers, refs: np.ndarray[Any, np.dtype[np.uint8]], tokens: joining.Tokens) -> bytes:

@@ -79,7 +79,7 @@ def make_homes(folder: Path, parties: tuple[str, ...] = ("bank",), people: int =
     return homes
 
 
-def match(home: NodeHome, party: str, parties: tuple[str, ...], people: int) -> None:
+def match(home: NodeHome, party: str, parties: tuple[str, ...], people: int, session: str = SESSION) -> None:
     """Store what a finished job leaves of its matching."""
     order = order_of(party, people)
     others = tuple(name for name in parties if name != party) or ("shop",)
@@ -87,8 +87,8 @@ def match(home: NodeHome, party: str, parties: tuple[str, ...], people: int) -> 
     tokens = home.consents.tokens(
         kind_label(home.settings.table), np.array([phone_of(number).encode() for number in order])
     )
-    home.vault.put(f"job/{SESSION}/handle", handle_of(np.arange(people, dtype=np.int64), refs, tokens))
-    home.vault.put(f"job/{SESSION}/job", encode_job(job_for(party, ("income",), others=others)))
+    home.vault.put(f"job/{session}/handle", handle_of(np.arange(people, dtype=np.int64), refs, tokens))
+    home.vault.put(f"job/{session}/job", encode_job(job_for(party, ("income",), others=others)))
 
 
 def order_of(party: str, people: int) -> list[int]:

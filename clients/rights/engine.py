@@ -31,7 +31,7 @@ from clients.rights.kinds import ANSWERED
 from clients.rights.letters import keys_of, outcomes_for_others
 from clients.rights.located import Eraser
 from clients.rights.restricting import restrict, review_day, task_of
-from clients.rights.scoping import scope
+from clients.rights.scoping import look_again, scope
 from clients.rights.store import NEVER, CaseStore
 from clients.rights.telling import tell
 from federation.line_file import locked
@@ -320,8 +320,23 @@ class Engine:
         return self._moved(told, CaseState.RESTRICTED)
 
     def _begin(self, batch: list[Case]) -> list[Case]:
-        self._hooks.before_erasing(self.home, batch)
-        return self._moved(batch, CaseState.EXECUTING)
+        """A job may have ended after a case was scoped and before its restriction held."""
+        members = keys_of(self.home)
+        looked, told = [], []
+        for case in look_again(self.home, batch):
+            shared = {} if case.locators is None else case.locators.partners
+            new = [party for party in shared if party not in case.record.partners]
+            partners = case.record.partners | {party: Partner(sent=self._now()) for party in new}
+            record = msgspec.structs.replace(case.record, partners=partners)
+            looked.append(self._without_strangers(msgspec.structs.replace(case, record=record), members))
+            if new:
+                self._letters[case.number] = [
+                    (party, task_of(case, party), b"") for party in new if party in members
+                ]
+                told.append(looked[-1])
+        tell(self.home, EventType.DSR_TASK_SENT, told)
+        self._hooks.before_erasing(self.home, looked)
+        return self._moved(looked, CaseState.EXECUTING)
 
     def _execute(self, batch: list[Case]) -> list[Case]:
         """First what is wanted, then, when its outcomes are stored, looking for it again."""

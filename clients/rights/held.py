@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from clients.consents.holding import Held, held
@@ -23,8 +24,9 @@ from clients.lending.cases import DECISIONS
 from clients.lending.reasons import parse_reasons, sentence
 from clients.results import CUSTOMERS
 from clients.rights.located import Located
-from clients.tables.files import read_columns
+from clients.tables.files import as_arrow, read_columns
 from clients.tables.problems import refuse
+from clients.tables.subjects import normalized
 from federation.pace import utc_now
 from privacy.catalog import Catalog
 from privacy.policy import Policy, Purpose, Titles
@@ -113,7 +115,7 @@ def gather(home: NodeHome, subject: Located, case: str = "") -> Copy:
         handler=policy.handler.name,
         contact=policy.handler.contact,
         made=now,
-        fields=tuple(_fields(home, catalog_of(policy), subject.row)),
+        fields=tuple(_fields(home, catalog_of(policy), subject.identifier)),
         purposes=purposes_of(home, policy, words),
         consents=words,
         results=tuple(results_of(home, subject.identifier.decode())),
@@ -160,8 +162,10 @@ def _day(time: str) -> date:
     return datetime.fromisoformat(time).astimezone().date()
 
 
-def _fields(home: NodeHome, catalog: Catalog, row: int) -> Iterator[HeldField]:
-    """The registered columns of one row of the file; nothing for a person who has none."""
+def _fields(home: NodeHome, catalog: Catalog, identifier: bytes) -> Iterator[HeldField]:
+    """The registered columns of the person's row, which is looked for in the same reading of the file: since it was
+    located the file may have been replaced. Nothing for a person who has none.
+    """
     spec = home.settings.table
     kinds = {item.name: item.kind for item in spec.fields}
     more = (
@@ -172,13 +176,17 @@ def _fields(home: NodeHome, catalog: Catalog, row: int) -> Iterator[HeldField]:
         spec.region_column,
     )
     names = list(dict.fromkeys([spec.id_column, *kinds, *(name for name in more if name is not None)]))
-    if row < 0 or not Path(spec.path).exists():
+    if not Path(spec.path).exists():
         return
     reading = read_columns(spec.path, names)
     refuse(spec.path, reading.problems)
-    if reading.frame is None or row >= len(reading.frame):
+    if reading.frame is None or spec.id_column not in reading.frame:
         return
-    cells = reading.frame.iloc[row]
+    people = normalized(spec, as_arrow(reading.frame[spec.id_column]))
+    own = np.flatnonzero(people.valid & (people.identifiers == identifier))
+    if not len(own):
+        return
+    cells = reading.frame.iloc[own[-1]]
     for name in names:
         if name not in reading.frame:
             continue

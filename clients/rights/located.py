@@ -16,13 +16,14 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 
     identifier: canonical, as the node's table has it; token: in the consent store (16 bytes); row: its place in the
     table's file, -1 where it is not there (places stay the same when other rows are deleted); shared: the matchings
-    that hold it.
+    that hold it; is_narrowed: it is looked for in these and in their lists alone, as what other jobs have of it stays.
     """
 
     identifier: bytes
     token: bytes
     row: int
     shared: tuple[SharedRow, ...] = ()
+    is_narrowed: bool = False
 
 
 class Eraser(Protocol):

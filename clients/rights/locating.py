@@ -46,24 +46,22 @@ def locate(home: NodeHome, identifiers: Sequence[bytes]) -> list[Located]:
         Located(identifier=identifier, token=token, row=NOWHERE)
         for identifier, token in zip(identifiers, tokens, strict=True)
     ]
-    return locate_again(home, people)
+    return with_matchings(home, _with_rows(home, people))
 
 
-def locate_again(home: NodeHome, subjects: Sequence[Located]) -> list[Located]:
-    """Where the same subjects are now: their rows, and beside the matchings named already those that came later.
-
-    Raises as `locate` does.
-    """
-    if not subjects:
-        return []
-    places = _places(_identifiers_of(home), np.array([one.identifier for one in subjects], dtype=np.bytes_))
+def with_matchings(home: NodeHome, subjects: Sequence[Located]) -> list[Located]:
+    """The same subjects, and beside the matchings that they name already all others that hold them now."""
     shared = _shared(home, [one.token for one in subjects])
     return [
-        msgspec.structs.replace(
-            one,
-            row=rows[-1] if rows else NOWHERE,
-            shared=tuple(dict.fromkeys((*one.shared, *shared.get(one.token, ())))),
-        )
+        msgspec.structs.replace(one, shared=tuple(dict.fromkeys((*one.shared, *shared.get(one.token, ())))))
+        for one in subjects
+    ]
+
+
+def _with_rows(home: NodeHome, subjects: Sequence[Located]) -> list[Located]:
+    places = _places(_identifiers_of(home), np.array([one.identifier for one in subjects], dtype=np.bytes_))
+    return [
+        msgspec.structs.replace(one, row=rows[-1] if rows else NOWHERE)
         for one, rows in zip(subjects, places, strict=True)
     ]
 
@@ -104,15 +102,14 @@ def _locate_tokens(home: NodeHome, tokens: Sequence[bytes]) -> list[Located]:
     label = kind_label(home.settings.table)
     wanted = as_tokens(tokens)
     names = dict.fromkeys(tokens, b"")
-    for people in (people_in_results(home), _identifiers_of(home)):
-        theirs = home.consents.tokens(label, people)
-        near = np.flatnonzero(np.isin(theirs[:, 0], wanted[:, 0]) & (people != b""))
-        for identifier, token in zip(people[near].tolist(), as_bytes(theirs[near]), strict=True):
+    for cells in (people_in_results(home), _identifiers_of(home)):
+        theirs = home.consents.tokens(label, cells)
+        near = np.flatnonzero(np.isin(theirs[:, 0], wanted[:, 0]) & (cells != b""))
+        for identifier, token in zip(cells[near].tolist(), as_bytes(theirs[near]), strict=True):
             if token in names:
                 names[token] = identifier
-    return locate_again(
-        home, [Located(identifier=names[token], token=token, row=NOWHERE) for token in tokens]
-    )
+    people = [Located(identifier=names[token], token=token, row=NOWHERE) for token in tokens]
+    return with_matchings(home, _with_rows(home, people))
 
 
 def partners_of(home: NodeHome, subjects: Sequence[Located]) -> list[dict[str, tuple[SharedRow, ...]]]:

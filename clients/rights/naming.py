@@ -8,6 +8,7 @@ looked up in today's file, and whoever asks for a deletion is not told that noth
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, handle_of, is_named, read_handle, read_tokens, record_name, sessions_with
+from clients.finished import HANDLE, handle_of, read_handle, read_tokens, record_name, unnamed_sessions
 from clients.home import NodeHome
 from clients.results import CUSTOMERS
 from clients.rights.erasers.eraser import SealedEdits
@@ -30,7 +31,7 @@ _ROW: Final = "row"
 
 def name_rows(home: NodeHome) -> None:
     """Keep with the matchings of older jobs whose their rows are, as far as the jobs' results say so."""
-    unnamed = unnamed_sessions(home)
+    unnamed = unnamed_sessions(home.vault)
     if not unnamed:
         return
     known = _known(home, unnamed)
@@ -45,23 +46,9 @@ def name_rows(home: NodeHome) -> None:
             sealed.edit([record_name(session, HANDLE)], change)
 
 
-def unnamed_sessions(home: NodeHome) -> frozenset[str]:
-    """The sessions whose matching has rows of which it is not known whose they are."""
-    found = set()
-    for session in sessions_with(home.vault, HANDLE):
-        name = record_name(session, HANDLE)
-        for data in home.vault.held([name]).values():
-            if read_handle(data)[1].shape[1] and not is_named(read_tokens(data)).all():
-                found.add(session)
-    return frozenset(found)
-
-
 def people_in_results(home: NodeHome) -> Identifiers:
     """(n,) the canonical identifiers that results of jobs name."""
-    parts = [
-        pd.read_csv(one.file, dtype=str, keep_default_na=False, usecols=[IDENTIFIER])[IDENTIFIER]
-        for one in lists_in_results(home)
-    ]
+    parts = [table[IDENTIFIER] for one in lists_in_results(home) if (table := _table(one.file)) is not None]
     names = pd.concat(parts).unique().tolist() if parts else []
     return np.array([name.encode() for name in names] or [b""], dtype=np.bytes_)
 
@@ -72,14 +59,22 @@ def _known(home: NodeHome, sessions: frozenset[str]) -> dict[str, dict[int, byte
     for one in lists_in_results(home):
         if one.file.name != CUSTOMERS or len(one.sessions) != 1 or not one.sessions <= sessions:
             continue
-        rows = pd.read_csv(one.file, dtype=str, keep_default_na=False)
-        if _ROW not in rows or not len(rows):
+        rows = _table(one.file)
+        if rows is None or _ROW not in rows or not rows[_ROW].str.isdecimal().all() or not len(rows):
             continue
         people = np.array([name.encode() for name in rows[IDENTIFIER]], dtype=np.bytes_)
         tokens = as_bytes(home.consents.tokens(kind_label(home.settings.table), people))
         (session,) = one.sessions
         found[session] = dict(zip(rows[_ROW].astype(np.int64).tolist(), tokens, strict=True))
     return found
+
+
+def _table(file: Path) -> pd.DataFrame | None:
+    """None for one that somebody has made unreadable: it says nothing of anybody."""
+    try:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):
+        return None
 
 
 def _named(handle: bytes, people: Mapping[int, bytes]) -> bytes:

@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_fails_and_keeps_the_subject(node):
 def test_a_withdrawal_from_one_purpose_leaves_other_jobs_alone(node):
     """The matchings that are named are what is erased."""
     (one,) = node.locate(WHO)
-    narrowed = msgspec.structs.replace(one, shared=())
+    narrowed = msgspec.structs.replace(one, shared=(), is_narrowed=True)
     before = node.contents(), node.records()
     for eraser in ERASERS[:3]:
         assert [outcome.result for outcome in eraser.erase(node.home, [narrowed])] == [Result.NOT_FOUND]

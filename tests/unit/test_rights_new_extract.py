@@ -9,12 +9,30 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from rights_scene import SESSION, Clock, MemoryPost, engine_of, filed, make_homes, phone_of, ref_of
+from consent_desk import PHONES
+from gate_scene import job_for
+from held_scene import home_with_results, subject_of
+from rights_scene import (
+    SESSION,
+    Clock,
+    MemoryPost,
+    engine_of,
+    filed,
+    make_homes,
+    match,
+    order_of,
+    phone_of,
+    ref_of,
+)
 
+from clients.consents.rows import as_tokens
 from clients.finished import handle_of, read_handle, read_tokens, record_name
+from clients.rights.erasers.eraser import UNCLEAR
 from clients.rights.erasing import erasers_of
+from clients.rights.held import gather
 from clients.rights.locating import Meant, locate, locate_shared
 from clients.rights.store import CaseStore
+from federation.jobs import encode_job
 from privacy.rights import Artefact, CaseState, Outcome, Result, SharedRow
 
 WHO = 3
@@ -143,3 +161,94 @@ def test_nobody_else_is_located(tmp_path):
     other_order(home)
     (one,) = locate(home, [phone_of(WHO).encode()])
     assert (one.row, one.shared) == (9 - WHO, (SharedRow(SESSION, ref_of(WHO)),))
+
+
+@pytest.mark.parametrize("at", ["bank", "shop"])
+def test_what_cannot_be_told_is_not_said_to_be_done(tmp_path, at):
+    """A job of which neither tokens nor results are left, until its records are removed."""
+    world = World(tmp_path, "bank", "shop")
+    without_tokens(world.homes[at])
+    other_order(world.homes[at])
+    number = filed(world.homes["bank"], world.clock, who=WHO)
+    world.step()
+    case = world.case("bank", number)
+    assert case.state is CaseState.PARTIAL
+    outcomes = case.record.outcomes if at == "bank" else case.record.partners["shop"].answer.outcomes
+    if at == "shop":
+        assert missing(table(world.homes["shop"])) == []
+    else:
+        assert (
+            world.homes["bank"]
+            .consents.restricted(as_tokens([one.token for one in case.subjects]), world.clock())
+            .all()
+        )
+    (match,) = [one for one in outcomes if one.artefact is Artefact.MATCH]
+    assert (match.result, match.reason) == (Result.FAILED, UNCLEAR)
+
+
+def test_a_copy_shows_the_persons_own_row(tmp_path):
+    home = home_with_results(tmp_path)
+    person = subject_of(home, WHO)
+    before = gather(home, person).fields
+    frame = pd.read_csv(home.settings.table.path, dtype=str)
+    frame.iloc[::-1].to_csv(home.settings.table.path, index=False)
+    assert gather(home, person).fields == before
+    assert PHONES[WHO] in [one.value for one in before]
+    frame[frame["phone"] != PHONES[WHO]].to_csv(home.settings.table.path, index=False)
+    assert gather(home, person).fields == ()
+
+
+def test_a_job_that_ends_after_scoping_loses_the_person_too_everywhere(tmp_path):
+    world = World(tmp_path, "bank", "shop", "third")
+    later, bank = "7a" * 16, world.homes["bank"]
+    files = []
+    for party in ("bank", "shop"):  # what both matched earlier is known to them alone
+        bank_job = job_for(party, ("income",), others=("shop" if party == "bank" else "bank",))
+        world.homes[party].vault.put(record_name(SESSION, "job"), encode_job(bank_job))
+    world.homes["third"].vault.remove(f"job/{SESSION}/")
+
+    def on_point(point):
+        if point != "scoped/begun" or files:
+            return
+        for party, home in world.homes.items():
+            match(home, party, tuple(world.homes), 10, later)
+            home.vault.put(record_name(later, "points"), np.full(10, 600, np.int32).tobytes())
+            files.append(results(home, later, order_of(party, 10)))
+
+    number = filed(bank, world.clock, who=WHO)
+    world.step(on_point=on_point)
+    case = world.case("bank", number)
+    assert (case.state, sorted(case.record.partners)) == (CaseState.COMPLETED, ["shop", "third"])
+    assert [missing(file) for file in files] == [[WHO]] * 3
+    for home in world.homes.values():
+        assert missing(table(home)) == [WHO]
+        assert len(read_handle(home.vault.get(record_name(later, "handle")))[0]) == 9
+
+
+@pytest.mark.parametrize("party", ["bank", "shop"])
+def test_a_matching_whose_time_is_over_is_looked_through(tmp_path, party):
+    world = World(tmp_path, "bank", "shop")
+    home = world.homes[party]
+    file = results(home, people=order_of(party, 10))
+    for name in ("handle", "job"):
+        home.vault.put(record_name(SESSION, name), home.vault.get(record_name(SESSION, name)), days=-1)
+    number = filed(world.homes["bank"], world.clock, who=WHO)
+    world.step()
+    assert world.case("bank", number).state is CaseState.COMPLETED
+    assert missing(file) == [WHO]
+    assert [missing(table(one)) for one in world.homes.values()] == [[WHO]] * 2
+    assert len(read_handle(home.vault.held([HANDLE])[HANDLE])[0]) == 9
+
+
+def test_only_a_narrowed_subject_is_kept_in_other_lists(tmp_path):
+    home = World(tmp_path, "bank").homes["bank"]
+    (one,) = locate(home, [phone_of(WHO).encode()])
+    one = msgspec.structs.replace(one, shared=())
+    file = results(home)
+    narrowed = msgspec.structs.replace(one, is_narrowed=True)
+    other = locate(home, [phone_of(WHO + 1).encode()])
+    (eraser,) = [eraser for eraser in erasers_of(home) if eraser.artefact is Artefact.SCORE]
+    assert eraser.remains(home, [narrowed]) == [False]
+    assert eraser.remains(home, [one, narrowed]) == [True, True]
+    eraser.erase(home, [narrowed, *other])
+    assert missing(file) == [WHO + 1]

@@ -28,6 +28,7 @@ from privacy.rights import Artefact, Outcome, Result
 FAILED: Final = "rights.erasing.failed"
 READ_ONLY: Final = "rights.erasing.read_only"
 SOURCE_STAYS: Final = "rights.erasing.source_stays"
+UNCLEAR: Final = "rights.erasing.unclear"
 """Why something could not be deleted, as keys of the texts."""
 _UNCLEARED: Final = "erasing/uncleared"
 """A vault record that is there while old values may still be in the database's files."""
@@ -70,9 +71,12 @@ class BaseEraser(ABC):
         review = today() + timedelta(days=TECHNICAL_DAYS) if result is Result.RESTRICTED_TECHNICAL else None
         return Outcome(artefact=self.artefact, result=result, reason=reason, review=review)
 
-    def erased(self, found: Mask) -> list[Outcome]:
-        """ERASED for those who were there."""
-        return [self.outcome(Result.ERASED if one else Result.NOT_FOUND) for one in found.tolist()]
+    def erased(self, found: Mask, unclear: Mask | None = None) -> list[Outcome]:
+        """ERASED for those who were there. unclear: of whom it cannot be told whether more of them is there."""
+        outcomes = [self.outcome(Result.ERASED if one else Result.NOT_FOUND) for one in found.tolist()]
+        for place in () if unclear is None else np.flatnonzero(unclear).tolist():
+            outcomes[place] = self.outcome(Result.FAILED, UNCLEAR)
+        return outcomes
 
 
 class SealedEdits:

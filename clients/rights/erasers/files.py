@@ -40,8 +40,8 @@ def find_in(file: Path, id_column: str, rule: Rule, wanted: Wanted) -> Mask:
 
 
 class PeopleList(NamedTuple):
-    """A CSV file that names people in a column `IDENTIFIER`. sessions: of the jobs that it may have come from; none for
-    one whose job nobody knows any more, which is looked at for everybody.
+    """A CSV file that names people in a column `IDENTIFIER`. sessions: of the jobs that it may have come from, to which
+    a withdrawal from one purpose is narrowed; none for one whose job nobody knows any more.
     """
 
     file: Path

@@ -22,6 +22,7 @@ from clients.finished import (
     record_name,
     remove_rows,
     sessions_with,
+    unnamed_sessions,
     with_values,
 )
 from clients.home import NodeHome
@@ -65,7 +66,7 @@ class SegmentEraser(BaseEraser):
         found = erase_from_lists(_customers(home), _SEGMENT_CELL, wanted)
         found |= _take_out(home, wanted, (SEGMENTS,))
         tell(home, EventType.TAG_DELETED, SEGMENTS, wanted, found)
-        return self.erased(found)
+        return self.erased(found, _unclear(home, wanted, (SEGMENTS,)))
 
     def _remains(self, home: NodeHome, wanted: Wanted) -> Mask:
         return find_in_lists(_customers(home), _SEGMENT_CELL, wanted) | _left(home, wanted, (SEGMENTS,))
@@ -78,7 +79,8 @@ class ScoreEraser(BaseEraser):
 
     def _erase(self, home: NodeHome, wanted: Wanted) -> list[Outcome]:
         found = erase_from_lists(_customers(home), _ROW, wanted)
-        return self.erased(found | _take_out(home, wanted, tuple(PER_ROW)))
+        found |= _take_out(home, wanted, tuple(PER_ROW))
+        return self.erased(found, _unclear(home, wanted, tuple(PER_ROW)))
 
     def _remains(self, home: NodeHome, wanted: Wanted) -> Mask:
         return find_in_lists(_customers(home), _ROW, wanted) | _left(home, wanted, tuple(PER_ROW))
@@ -96,7 +98,7 @@ class MatchEraser(BaseEraser):
                 found |= wanted.mask(subjects)
                 gone = subjects != wanting.NOBODY
                 sealed.edit_by(partial(remove_rows, home.vault, session, gone))
-        return self.erased(found)
+        return self.erased(found, _unclear(home, wanted, (HANDLE,)))
 
     def _remains(self, home: NodeHome, wanted: Wanted) -> Mask:
         found = np.zeros(len(wanted), dtype=np.bool_)
@@ -107,6 +109,24 @@ class MatchEraser(BaseEraser):
 
 def _customers(home: NodeHome) -> Iterator[PeopleList]:
     return (one for one in lists_in_results(home) if one.file.name == CUSTOMERS)
+
+
+def _unclear(home: NodeHome, wanted: Wanted, names: tuple[str, ...]) -> Mask:
+    """Of whom a job may have such records that nobody can find: its matching has rows that are nobody's, as far as is
+    known, and not the subject's under the name that it has there.
+    """
+    unnamed = {
+        session
+        for session in unnamed_sessions(home.vault)
+        if home.vault.held([record_name(session, name) for name in names])
+    }
+    return np.array(
+        [
+            not one.is_narrowed and not unnamed <= {name.session for name in one.shared}
+            for one in wanted.subjects
+        ],
+        dtype=np.bool_,
+    )
 
 
 def _take_out(home: NodeHome, wanted: Wanted, names: tuple[str, ...]) -> Mask:

@@ -36,8 +36,9 @@ def _compacted(text: str) -> bytes:
 class Wanted:
     """Subjects by everything that a node's files and records call them.
 
-    A subject is looked for in the matchings that its `Located` names and in no other: a withdrawal from one purpose
-    does not touch what another purpose's job has found.
+    A subject is looked for in the matchings that its `Located` names, and in every list that names it; one that
+    `is_narrowed` in the lists of these matchings alone: a withdrawal from one purpose does not touch what another
+    purpose's job has found.
     """
 
     def __init__(self, spec: TableSpec, subjects: Sequence[Located]) -> None:
@@ -48,7 +49,8 @@ class Wanted:
             identifiers, return_index=True, return_inverse=True
         )
         self._people = len(self._ordered)
-        self.shortest = int(np.strings.str_len(self._ordered).min(initial=2**30))
+        lengths = np.strings.str_len(self._ordered)
+        self.shortest = int(lengths[lengths > 0].min(initial=2**30))
         """No cell of fewer bytes names one of them."""
         texts = (identifier.decode() for identifier in self._ordered.tolist())
         self._compact = {compact for text in texts if len(compact := _compacted(text)) >= HEAD}
@@ -61,9 +63,10 @@ class Wanted:
         return len(self.subjects)
 
     def in_sessions(self, sessions: Collection[str]) -> Wanted:
-        """The same list, of which only those are looked for in cells who are matched in one of the sessions."""
+        """The same list, of which those that are narrowed are looked for in cells only if one of the sessions matched
+        them."""
         numbers = [number for name in sessions for number in self._names.get(name, {}).values()]
-        chosen = np.zeros(len(self), dtype=np.bool_)
+        chosen = np.array([not one.is_narrowed for one in self.subjects], dtype=np.bool_)
         chosen[numbers] = True
         kept = self.spread(chosen)[self._first]
         narrowed = copy(self)
