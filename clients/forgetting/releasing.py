@@ -13,6 +13,7 @@ from clients.forgetting.cards import ModelCard, ModelState, tainted_by
 from clients.forgetting.digests import segments_part
 from clients.forgetting.earlier import record
 from clients.forgetting.holding import records_held
+from clients.gate.policy import active_policy
 from clients.home import NodeHome
 from clients.models import find_model
 from federation.jobs import Method
@@ -85,6 +86,7 @@ def check_release(home: NodeHome, card: ModelCard, day: date) -> None:
     few rows, or nobody has counted by how many; that one is retired at its deadline all the same, and the holder has no
     model then: to release an unsafe one in its place would tell about the people who left. R-MODEL-CONTAINS-RECORDS: a
     part of it speaks of few.
+    R-ADM-NO-HUMAN-PATH: by the policy in force it decides about people, and nobody can be asked for a review (PIPL 24).
     """
     findings = []
     if card.state(day) in {ModelState.SUPERSEDED, ModelState.RETIRED}:
@@ -92,6 +94,9 @@ def check_release(home: NodeHome, card: ModelCard, day: date) -> None:
     if card.is_unplaced or (card.supersedes and card.honoured < home.settings.release_after_changes):
         findings.append(Finding(Reason.DIFFERENCING_RISK, card.number))
     findings += records_held(home, card.kind, card.session, card.k_min)
+    purpose = active_policy(home).purpose(card.purpose)
+    if purpose is not None and purpose.automated_decision and not purpose.human_route:
+        findings.append(Finding(Reason.ADM_NO_HUMAN_PATH, card.purpose))
     if findings:
         raise Denied.of(findings)
 

@@ -51,14 +51,18 @@ def execute(home: NodeHome, erasers: Sequence[Eraser], cases: Sequence[Case], no
 
 
 def check(home: NodeHome, erasers: Sequence[Eraser], cases: Sequence[Case]) -> list[Case]:
-    """Look for everything that is said to be gone; what is found again has failed."""
+    """Look for everything that is said to be gone; what is found again has failed.
+
+    Where a subject asked for a copy or an explanation nothing is to be gone.
+    """
     found = list(cases)
     for eraser, places in _suited(erasers, found):
         asked = [
             (place, one)
             for place in places
             for one in _narrowed(home, found[place], eraser.artefact)
-            if _result(found[place], eraser.artefact) in _GONE
+            if eraser.artefact in found[place].record.artefacts
+            and _result(found[place], eraser.artefact) in _GONE
         ]
         remains = _bisected(partial(eraser.remains, home), [one for _, one in asked])
         for (place, _), still in zip(asked, remains, strict=True):

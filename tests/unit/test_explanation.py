@@ -15,6 +15,7 @@ from clients.lending.scored import contribution_reasons
 from clients.rights import copies, explanation, receipts
 from clients.rights.courier import NoCourier
 from clients.rights.engine import Engine, Hooks
+from clients.rights.erasers.decisions import DecisionEraser
 from clients.rights.intake import Intake, Request
 from clients.rights.running import _issue, _prepare
 from clients.tables import FieldSpec
@@ -112,9 +113,9 @@ def test_a_request_for_an_explanation_ends_with_one_and_with_a_receipt(home):
     filed = Intake(home).file(Request(kind=RequestKind.EXPLAIN, verified_by="login"), PHONES[3])
     number = filed.case.number
     hooks = Hooks(makers={RequestKind.EXPLAIN: explanation.maker}, before_erasing=_prepare, ended=_issue)
-    engine = Engine(home, NoCourier(), [], hooks=hooks)
+    engine = Engine(home, NoCourier(), [DecisionEraser()], hooks=hooks)
     engine.step()
-    assert engine.store.get(number).state is CaseState.COMPLETED
+    assert engine.store.get(number).state is CaseState.COMPLETED, "that the decision is there is no failure"
     assert explanation.kept(home, number).names == true_names(3)
     receipt = receipts.kept(home, number)
     assert read_receipt(receipt).findings == []

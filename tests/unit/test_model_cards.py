@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from gate_scene import home_of
+from policy_scene import policy, purpose
 from typer.testing import CliRunner
 
 from clients.cli import app
@@ -26,6 +27,7 @@ from clients.forgetting.cards import (
     tainted_by,
 )
 from clients.forgetting.releasing import part_of, release
+from clients.gate.policy import activate
 from clients.models import StoredModel, model_for
 from clients.rights.located import Located
 from clients.tables import FieldSpec, TableSpec
@@ -33,10 +35,19 @@ from federation.jobs import Job, PartyPlan, PartyRole
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied
 from privacy.identifiers import IdentifierKind
+from privacy.policy import Basis, PurposeClass
 from privacy.rights import Artefact, Result, SharedRow
 
 DAY = date(2026, 3, 2)
 SESSION, NUMBER = "ab" * 16, "cd" * 16
+LENDING = purpose(
+    "credit_risk",
+    treatment=PurposeClass.CREDIT_RISK,
+    automated_decision=True,
+    human_route="The review desk.",
+    basis=Basis.CONTRACT,
+    basis_reference="loan contract",
+)
 REFS = np.arange(60 * 16, dtype=np.uint8).reshape(60, 16)
 
 
@@ -49,7 +60,9 @@ def home(tmp_path, monkeypatch):
     spec = TableSpec(
         path=str(file), id_column="phone", id_kind=IdentifierKind.PHONE, fields=(FieldSpec(name="income"),)
     )
-    return home_of(tmp_path / "home", spec)
+    made = home_of(tmp_path / "home", spec)
+    activate(made, policy(LENDING))
+    return made
 
 
 def put(home, rows=60, handle=60, **changes):
@@ -224,6 +237,16 @@ def test_of_two_trainings_instead_of_one_model_only_the_first_may_leave(home):
     with pytest.raises(Denied) as caught:
         release(home, second, DAY)
     assert caught.value.findings.codes == ("R-DIFFERENCING-RISK",)
+
+
+def test_what_decides_about_people_leaves_only_where_somebody_can_be_asked(home):
+    card = put(home)
+    activate(home, policy(msgspec.structs.replace(LENDING, human_route="")))
+    with pytest.raises(Denied) as caught:
+        release(home, card, DAY)
+    assert caught.value.findings.codes == ("R-ADM-NO-HUMAN-PATH",)
+    activate(home, policy(LENDING))
+    assert release(home, card, DAY).part
 
 
 def test_enough_changes_may_leave(home):
