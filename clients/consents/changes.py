@@ -168,11 +168,11 @@ class Changes:
         self._tell(event, _RESTRICTIONS, identifiers)
         return version
 
-    def lift(self, identifiers: Identifiers, reason: Restriction | None = None) -> int:
-        """End restrictions, for one reason or for all; the store's new version."""
+    def lift(self, identifiers: Identifiers, reason: Restriction | None = None, spared: str = "") -> int:
+        """End restrictions, for one reason or for all but those of the law `spared`; the store's new version."""
         tokens = self.store.tokens(self._label, identifiers)
         code = None if reason is None else reason.value
-        version = self.store.lift(tokens, self._now(), code)
+        version = self.store.lift(tokens, self._now(), code, spared)
         event = ConsentEvent(EventType.DSR_RESTRICTED, code or "all", numbers={"restricted": 0})
         self._tell(event, _RESTRICTIONS, identifiers)
         return version

@@ -215,12 +215,16 @@ class ConsentStore:
             advance(connection, version)
         return version
 
-    def lift(self, tokens: Tokens, at: datetime, code: str | None = None) -> int:
-        """End the restrictions of subjects, for one reason or for all; the store's new version."""
+    def lift(self, tokens: Tokens, at: datetime, code: str | None = None, spared: str = "") -> int:
+        """End the restrictions of subjects, for one reason or for all; the store's new version.
+
+        spared: a law whose restrictions stay."""
         with change(self.engine) as (connection, version):
             query = restrictions.update().where(restrictions.c.lifted == NO_MOMENT)
             if code is not None:
                 query = query.where(restrictions.c.code == code)
+            if spared:
+                query = query.where(restrictions.c.law != spared)
             query = query.values(lifted=moment(at), version=version)
             forgetting.of_each(connection, query, restrictions, Asked(tokens).distinct)
             advance(connection, version)

@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from clients.consents.changes import Changes
 from clients.consents.node import bring_in_for_withdrawal, changes_of
 from clients.consents.prompts import ask
-from clients.consents.tables import Source
+from clients.consents.tables import Restriction, Source
 from clients.desk.handling import Work, handler
 from clients.desk.problems import DeskError, answer, problem_of
 from clients.desk.requests import Prompting, Question, Restraint, Said, Told, Withdrawal, read
@@ -37,6 +37,7 @@ from clients.desk.serving import desk_token
 from clients.desk.subject.routes import add_subject_page
 from clients.desk.subject.sessions import Sessions
 from clients.home import NodeHome
+from privacy.rights import ARTICLES_OF_KIND, RequestKind
 
 
 def make_desk(home: NodeHome) -> FastAPI:
@@ -118,7 +119,12 @@ class _Desk:
     def restrained(self, body: bytes) -> dict[str, Any]:
         asked = read(body, Restraint)
         identifiers = self._changes.identifiers(asked.identifiers)
-        if asked.lift:
+        if asked.lift and asked.reason is None:
+            # What a law or technique keeps shut, and what is being deleted, is lifted by its name alone.
+            self._changes.lift(identifiers, Restriction.DISPUTE)
+            deletion = ARTICLES_OF_KIND[RequestKind.DELETE]
+            version = self._changes.lift(identifiers, Restriction.REQUEST, deletion)
+        elif asked.lift:
             version = self._changes.lift(identifiers, asked.reason)
         elif asked.reason is None:
             raise DeskError("malformed", "$.reason")

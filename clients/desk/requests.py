@@ -85,7 +85,7 @@ class Prompting(_Closed, frozen=True):
 
 
 class Restraint(_Closed, frozen=True):
-    """A restriction, or with `lift` the end of one (without a reason: of all)."""
+    """A restriction, or with `lift` the end of one (without a reason: of what the subject asked for)."""
 
     identifiers: Subjects
     reason: Restriction | None = None

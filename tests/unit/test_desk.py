@@ -135,7 +135,16 @@ def test_restricting_and_lifting(home, client):
     tokens = home.consents.tokens("phone/plain", np.array([PHONES[0].encode()], "S11"))
     client.post("/v1/restrictions", json={"identifiers": PHONES[:1], "reason": "statutory", "law": "AML 34"})
     assert home.consents.restricted(tokens, home_now()).all()
-    assert client.post("/v1/restrictions", json={"identifiers": PHONES[:1], "lift": True}).status_code == 200
+    lift = {"identifiers": PHONES[:1], "lift": True}
+    for law in ("PIPL 44", "PIPL 47"):
+        asked = {"identifiers": PHONES[1:2], "reason": "request", "law": law}
+        assert client.post("/v1/restrictions", json=asked).status_code == 200
+        assert client.post("/v1/restrictions", json=lift | {"identifiers": PHONES[1:2]}).status_code == 200
+        other = home.consents.tokens("phone/plain", np.array([PHONES[1].encode()], "S11"))
+        assert home.consents.restricted(other, home_now()).all() == (law == "PIPL 47")
+    assert client.post("/v1/restrictions", json=lift).status_code == 200
+    assert home.consents.restricted(tokens, home_now()).all()  # a law's stays until it is named
+    assert client.post("/v1/restrictions", json=lift | {"reason": "statutory"}).status_code == 200
     assert not home.consents.restricted(tokens, home_now()).any()
     found = problem(client.post("/v1/restrictions", json={"identifiers": PHONES[:1]}), 422, "malformed")
     assert found["field"] == "$.reason"
