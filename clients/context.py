@@ -22,6 +22,7 @@ from clients.vault import Shelf
 from federation.jobs import Job, PartyRole, Stage
 from federation.roles import RERUN_SECONDS, View
 from privacy.errors import CohortTooSmall, ConfigInvalid, UnexpectedMessage
+from privacy.joining import Tokens
 from privacy.paillier_secret import SecretKey
 from privacy.parallel import Workers
 from privacy.parameters import MINIMUM_KEY_BITS
@@ -158,9 +159,12 @@ class StageContext:
 
     def keep_handle(self) -> None:
         """Store which rows are matched, and whose they are, for later jobs and for requests of their subjects."""
+        self.keep(HANDLE, self.kept.handle(self.table.rows, self.tokens()))
+
+    def tokens(self) -> Tokens:
+        """(n, 2): what the consent store calls the subjects of the loaded rows."""
         label = kind_label(self.home.settings.table)
-        tokens = self.home.consents.tokens(label, self.table.own_identifiers)
-        self.keep(HANDLE, self.kept.handle(self.table.rows, tokens))
+        return self.home.consents.tokens(label, self.table.own_identifiers)
 
     @cached_property
     def key(self) -> SecretKey:

@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from clients.finished import HANDLE, SEGMENTS, read_handle, record_name
+from clients.finished import HANDLE, SEGMENTS, read_handle, read_tokens, record_name
 from clients.home import NodeHome
 from federation.jobs import Job, decode_job
 from privacy.errors import ConfigInvalid
+from privacy.joining import Tokens
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 References = np.ndarray[Any, np.dtype[np.uint8]]
@@ -23,20 +24,25 @@ ROWS: Final = "rows"
 
 @dataclass(frozen=True, slots=True)
 class EarlierJob:
-    """places: (n,) of its rows in this party's file; references: (n, 16); rows: how many there were when it ended."""
+    """places: (n,) of its rows in this party's file; references: (n, 16); tokens: (n, 2), what the consent store calls
+    the rows' subjects; rows: how many there were when it ended.
+    """
 
     session: str
     job: Job
     places: Integers
     references: References
+    tokens: Tokens
     rows: int
 
     @classmethod
     def read(cls, home: NodeHome, session: str) -> EarlierJob:
         """Raises `ConfigInvalid` when this party has no such job, or one from before there were recalls."""
         rows = int.from_bytes(record(home, session, ROWS))
-        places, references = read_handle(record(home, session, HANDLE))
-        return cls(session, decode_job(record(home, session, JOB)), places, references, rows)
+        handle = record(home, session, HANDLE)
+        places, references = read_handle(handle)
+        job = decode_job(record(home, session, JOB))
+        return cls(session, job, places, references, read_tokens(handle), rows)
 
     @property
     def left(self) -> int:

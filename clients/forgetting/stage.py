@@ -36,6 +36,9 @@ class RecallStage:
         at = np.minimum(np.searchsorted(loaded, earlier.places), max(0, len(loaded) - 1))
         admitted = loaded[at] == earlier.places if len(loaded) else np.zeros(len(at), dtype=np.bool_)
         self._rows, self._references = at[admitted].astype(np.int64), earlier.references[admitted]
+        # Splits, batches and shards hang on places in the file: with a new extract they are other people's.
+        if (context.tokens()[self._rows] != earlier.tokens[admitted]).any():
+            raise ConfigInvalid("forget_table_changed", job=job.name, file=context.table.file)
         role = recall.LabelHolder if context.is_label_holder else recall.FeatureHolder
         self.role = role(
             job.roles,
