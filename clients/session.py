@@ -442,7 +442,8 @@ class PartySession:
 
     def _note_refusal(self, error: SilhouetteError) -> None:
         """Into the log, where the gate has not said so already; without a log the error stands for itself."""
-        reasons = () if isinstance(error, Denied | LogUnavailable) else reasons_of(error)
+        is_said = isinstance(error, Denied) and error.findings == self._gate.refused
+        reasons = () if is_said or isinstance(error, LogUnavailable) else reasons_of(error)
         if reasons:
             with contextlib.suppress(LogUnavailable):
                 self._gate.note(EventType.ROUND_UPDATE_REFUSED, stage=self._name, reasons=reasons)

@@ -102,11 +102,21 @@ def check_release(home: NodeHome, card: ModelCard, day: date) -> None:
 
 
 def release(home: NodeHome, card: ModelCard, day: date) -> Release:
-    """This party's part of a model with its card, noted in the log.
+    """This party's part of a model with its card, noted in the log, as a refusal is.
 
     Raises `Denied` as `check_release` does, `ConfigInvalid` when the model itself is not kept any more.
     """
-    check_release(home, card, day)
+    try:
+        check_release(home, card, day)
+    except Denied as denied:
+        home.audit.append(
+            EventType.ACCESS_DENIED,
+            actor="operator",
+            artefact=card.kind,
+            reasons=denied.findings.codes,
+            digests={"model": card.digest},
+        )
+        raise
     part = part_of(home, card)
     home.audit.append(
         EventType.MODEL_RELEASED, actor="node", artefact=card.kind, digests={"model": card.digest}

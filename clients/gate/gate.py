@@ -112,6 +112,8 @@ class Gate:
         self._loaded_by: tuple[object, ...] | None = None
         self._policy_looks = Every(POLICY_SECONDS)
         self._lock = threading.RLock()
+        self.refused: Findings | None = None
+        """What the log says that this gate has refused last."""
         self.on_snapshot: Callable[[bytes], None] = lambda binding: None
         """Told the binding of every snapshot that replaces another while the job runs."""
 
@@ -164,6 +166,7 @@ class Gate:
     def _refuse(self, findings: Findings) -> NoReturn:
         """Into the log, and out. Raises `Denied`."""
         self.note(EventType.DATASET_REFUSED, reasons=findings.codes)
+        self.refused = findings
         for finding in findings:
             if finding.reason is Reason.AGREEMENT_EXPIRED:
                 self._demand_return(finding.about)

@@ -220,6 +220,9 @@ def test_again_with_few_who_left_is_refused_by_everybody(federation, forgotten):
     outcome = run(federation, job_of(forget=ForgetPlan(session=AGAIN)), FEW)
     assert outcome.status == "failed"
     assert "R-DIFFERENCING-RISK" in outcome.texts["en"]
+    noted = [event for event in federation.nodes["bank"].audit.events() if event.session == FEW]
+    refusals = [event.reasons for event in noted if event.type is EventType.ROUND_UPDATE_REFUSED]
+    assert refusals == [("R-DIFFERENCING-RISK",)]
     assert all(not card.superseded_by for card in cards(federation.nodes["bank"], AGAIN))
 
 

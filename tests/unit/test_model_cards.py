@@ -220,7 +220,10 @@ def test_what_may_not_leave_stays(home, changes, codes):
     with pytest.raises(Denied) as caught:
         release(home, card, DAY)
     assert set(caught.value.findings.codes) == codes
-    assert EventType.MODEL_RELEASED not in [event.type for event in home.audit.events()]
+    events = list(home.audit.events())
+    assert EventType.MODEL_RELEASED not in [event.type for event in events]
+    assert (events[-1].type, set(events[-1].reasons)) == (EventType.ACCESS_DENIED, codes)
+    assert events[-1].digests == {"model": card.digest}
 
 
 def test_of_two_trainings_instead_of_one_model_only_the_first_may_leave(home):
