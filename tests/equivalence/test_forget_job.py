@@ -244,3 +244,13 @@ def test_a_job_that_was_trained_again_already_is_not_forgotten_again(federation,
     assert outcome.status == "failed"
     assert not has_rows(federation, "5f" * 16)
     assert all(not cards(home, "5f" * 16) for home in federation.nodes.values())
+
+
+def test_a_table_that_has_been_replaced_is_not_trained_on_again(federation, forgotten):
+    """In a new extract a row's place is somebody else's: who is in a split or a shard would be anybody."""
+    file = federation.nodes["bank"].settings.table.path
+    pd.read_csv(file, dtype=str, keep_default_na=False)[::-1].to_csv(file, index=False)
+    outcome = run(federation, job_of(forget=ForgetPlan(session=AGAIN)), "6f" * 16)
+    assert outcome.status == "failed"
+    assert outcome.texts["en"].startswith("bank: ")  # what else is in its own log alone
+    assert not has_rows(federation, "6f" * 16)
