@@ -378,26 +378,6 @@ def test_a_restored_node_takes_part_only_after_it_has_deleted_again(nodes, backu
     assert not any(traces(folder, needles) for folder in nodes.folders)
 
 
-@pytest.mark.scenario(18)
-@pytest.mark.scenario(19)
-def test_a_seeded_rebuild_gives_the_same_models(nodes, forgotten):
-    """Retrain proof: trained again from what was recorded, every party's part has the same digest.
-
-    The node that was restored takes part again, with what its archive held.
-    """
-    before = {party: set(nodes.sessions(party)) for party in nodes.PARTIES}
-    outcome = nodes.run(job_again(nodes.local.coordinator, nodes.session))
-    assert outcome.status == "done", outcome.texts
-    (rebuilt,) = set(nodes.sessions("bank")) - before["bank"]
-    for party in nodes.PARTIES:
-        first, again, second = (
-            {kind: card["digest"] for kind, card in cards(nodes, party, session).items()}
-            for session in (nodes.session, forgotten.again, rebuilt)
-        )
-        assert second == again
-        assert second["kmeans"] != first["kmeans"]
-
-
 def is_up(nodes):
     """Whether the node has started: its desk answers."""
     with nodes.desk(RESTORED) as desk, contextlib.suppress(httpx.TransportError):
