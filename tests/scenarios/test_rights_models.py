@@ -41,7 +41,6 @@ from federation.standalone import verify
 from federation.terminal import EXIT_REFUSED
 from privacy.errors import Denied
 from privacy.receipts import Opening, ProvedAbsence, read
-from server.again import job_again
 
 pytestmark = pytest.mark.timeout(300)
 
