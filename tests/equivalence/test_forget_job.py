@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcessFederation, sample_plans
+from plain_segments import lloyd
 from rich.console import Console
 
 from clients.finished import read_handle, record_name, remove_rows
@@ -15,12 +16,9 @@ from clients.forgetting.cards import ModelState, cards, tainted_by
 from clients.forgetting.earlier import EarlierSegments, starts_among
 from clients.forgetting.stage import RecallStage
 from clients.sample import make_world, sample_table, write_world
-from federation.clusters import LocalRun, RunPlan, assign
 from federation.jobs import Deadlines, ForgetPlan, Job, RiskPlan, ScorecardPlan, SegmentsPlan
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid
-from privacy.fixed_point import encode
-from privacy.parameters import profile_named
 from privacy.texts import LANGUAGES
 from server.report import build_report, print_report, write_report
 
@@ -140,22 +138,6 @@ def test_points_and_scores_are_those_of_a_training_without_the_people(federation
     expected = expected.loc[found.index]
     for column in ("points", "pd", "score", "held_out"):
         assert found[column].tolist() == expected[column].tolist()
-
-
-def lloyd(values, starts, k):
-    """Labels and every party's centroids of a plain run from these rows; sums are the protocol's fixed-point ones."""
-    plan = RunPlan(np.arange(len(values[0])), np.arange(0), k, 300)
-    runs = [LocalRun(plan, own, starts) for own in values]
-    while True:
-        total = sum(
-            encode(run.differences(), profile_named("TESTING_ONLY").distance_scale_bits) for run in runs
-        )
-        labels = assign(total)
-        stop = runs[0].ends_with(labels)
-        for each in runs:
-            each.take(labels, stop=stop)
-        if stop:
-            return runs[0].labels, [each.centroids for each in runs]
 
 
 def test_segments_are_those_of_a_plain_run_from_the_recorded_rows(federation, forgotten):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from plain_segments import lloyd
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -22,10 +24,13 @@ from sklearn.preprocessing import MinMaxScaler
 from three_nodes import ThreeNodes, eventually
 
 from clients.backup.ledger import LEDGER_FILE
+from clients.compare import PooledParty
 from clients.consents.node import changes_of
 from clients.consents.subjects import commitments, kind_label
 from clients.consents.tables import Source
 from clients.forgetting.cards import cards as all_cards
+from clients.forgetting.digests import segments_part
+from clients.forgetting.earlier import EarlierSegments, starts_among
 from clients.forgetting.records import check_release
 from clients.forgetting.releasing import view
 from clients.rights import receipts
@@ -375,6 +380,36 @@ def test_a_restored_node_takes_part_only_after_it_has_deleted_again(nodes, backu
     nodes.node(RESTORED, "backup", "replay")
     assert not traces(home, needles)
     assert not any(traces(folder, needles) for folder in nodes.folders)
+
+
+@pytest.mark.scenario(18)
+@pytest.mark.scenario(19)
+def test_a_training_without_the_people_gives_the_same_trees(nodes, forgotten):
+    """Retrain proof: a job that never had the people, with the node that was restored, has the same digests."""
+    before = set(nodes.sessions("bank"))
+    outcome = nodes.run()
+    assert outcome.status == "done", outcome.texts
+    (fresh,) = set(nodes.sessions("bank")) - before
+    for party in nodes.PARTIES:
+        first, again, never = (
+            cards(nodes, party, session)["secureboost"]["digest"]
+            for session in (nodes.session, forgotten.again, fresh)
+        )
+        assert never == again
+        assert party != "bank" or again != first
+
+
+@pytest.mark.scenario(19)
+def test_a_plain_run_from_the_recorded_rows_gives_the_same_segments(nodes, forgotten):
+    """Retrain proof: rebuilt from the pooled tables, every party's part has the digest that its card names."""
+    pooled = [PooledParty(nodes.local.home_of(party), forgotten.again) for party in nodes.PARTIES]
+    recorded = EarlierSegments.read(nodes.home("bank"), forgotten.again)
+    starts = starts_among(recorded.starts, pooled[0].context.file_places)
+    _, centroids = lloyd([one.standardized() for one in pooled], starts, recorded.n_clusters)
+    for party, one, found in zip(nodes.PARTIES, pooled, centroids, strict=True):
+        fields = one.context.admitted(one.context.plan.segment_fields)
+        part = segments_part(recorded.n_clusters, fields, found)
+        assert hashlib.sha256(part).hexdigest() == cards(nodes, party, forgotten.again)["kmeans"]["digest"]
 
 
 def is_up(nodes):
