@@ -28,7 +28,7 @@ from gate_scene import job_for
 from sqlite_locks import is_locked
 
 from clients.audiences.lists import build
-from clients.backup.finding import find, stones_of
+from clients.backup.finding import NOWHERE, find, stones_of
 from clients.backup.guard import (
     BEHIND_RECORD,
     Replayed,
@@ -340,7 +340,12 @@ def test_a_subject_that_the_file_no_longer_names_is_found_by_its_matching(home):
     table.write_text("\n".join(lines) + "\n")
     home.consents.forget(tokens_of([subject]))
     (found,) = find(home, stones, shared)
-    assert (found.identifier, found.token, found.row, found.shared) == (b"", subject.token, 2, subject.shared)
+    assert (found.identifier, found.token, found.row, found.shared) == (
+        b"",
+        subject.token,
+        NOWHERE,
+        subject.shared,
+    )
     assert shred(home, [found], CASE, escrow=Shelf())[0].result is Result.NOT_FOUND
 
 
