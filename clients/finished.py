@@ -7,7 +7,7 @@ A place means somebody only in the file that the job has read; by a token the ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +31,8 @@ PER_ROW: Final = {"points": np.int32, "scores": np.float64}
 NOBODY: Final[Mapping[str, Any]] = {"points": np.iinfo(np.int32).min, "scores": np.nan, SEGMENTS: -1}
 """What stands in a record where a row's own value has been taken out and the row itself has not left yet."""
 _TOKENS: Final = "tokens"
+NO_TOKEN: Final = bytes(TOKEN_BYTES)
+"""Of a row of which nobody knows whose it is."""
 OF_ROWS: Final = (HANDLE, SEGMENTS, TRAIN_ROWS, *PER_ROW)
 _JOB: Final = "job/"
 
@@ -66,6 +68,14 @@ def read_tokens(data: bytes) -> joining.Tokens:
     return joining.tokens_of(np.frombuffer(kept, dtype=np.uint8).reshape(-1, TOKEN_BYTES))
 
 
+def matchings(vault: Vault) -> Iterator[tuple[str, bytes]]:
+    """By session, the handles that name people; those whose time is over as well, until they are removed."""
+    for session in sessions_with(vault, HANDLE):
+        for data in vault.held([record_name(session, HANDLE)]).values():
+            if read_handle(data)[1].shape[1]:
+                yield session, data
+
+
 def is_named(tokens: joining.Tokens) -> Mask:
     """(n,): of which rows it is known whose they are."""
     named: Mask = (tokens != 0).any(axis=1)
@@ -74,13 +84,7 @@ def is_named(tokens: joining.Tokens) -> Mask:
 
 def unnamed_sessions(vault: Vault) -> frozenset[str]:
     """The sessions whose matching has rows of which it is not known whose they are."""
-    found = set()
-    for session in sessions_with(vault, HANDLE):
-        name = record_name(session, HANDLE)
-        for data in vault.held([name]).values():
-            if read_handle(data)[1].shape[1] and not is_named(read_tokens(data)).all():
-                found.add(session)
-    return frozenset(found)
+    return frozenset(session for session, data in matchings(vault) if not is_named(read_tokens(data)).all())
 
 
 def handle_of(rows: Integers, refs: np.ndarray[Any, np.dtype[np.uint8]], tokens: joining.Tokens) -> bytes:

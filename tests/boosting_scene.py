@@ -31,6 +31,10 @@ def split_of(splits, number):
     return (split.feature, split.cut, split.missing_left, split.is_level)
 
 
+CANARY = 1234567.03125
+"""Planted in the columns of numbers: exact in binary, and no honest number."""
+
+
 class Scene:
     """values: (n_rows, 5 or 8) pooled; the last column mirrors the first, so that two parties tie exactly.
 
@@ -59,6 +63,13 @@ class Scene:
         self.train = np.sort(rng.permutation(n_rows)[: int(n_rows * 0.8)])
         self.test = np.setdiff1d(np.arange(n_rows), self.train)
         self.values, self.n_local = values, widths[0]
+
+    def plant_canary(self):
+        """Into all values of a scene with levels."""
+        levels = [int(self.starts[1]), int(self.starts[2])]
+        numbers = np.setdiff1d(np.arange(self.values.shape[1]), levels)
+        self.values[:, numbers] = np.round(self.values[:, numbers] * 4) * CANARY
+        self.values[:, levels] += CANARY
 
     def view(self, name):
         place = self.parties.all.index(name)

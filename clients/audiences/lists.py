@@ -22,7 +22,7 @@ from clients.audiences.standing import counted, fewest_members, marketing_purpos
 from clients.gate.policy import policy_for_use
 from clients.gate.retention import AUDIENCES, RESULTS
 from clients.home import NodeHome
-from clients.results import CUSTOMERS
+from clients.results import CUSTOMERS, read_people
 from federation.files import replace_file
 from federation.pace import today, utc_now
 from privacy.audit import EventType, is_name
@@ -199,13 +199,7 @@ def _segment(file: Path, segment: int) -> list[str]:
 
 
 def _read(file: Path) -> pd.DataFrame:
-    """A file as text, so that an identifier keeps its zeros."""
-    try:
-        found = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise ConfigInvalid("file_missing", file=file) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
-        raise ConfigInvalid("audience_segments", file=file) from None
-    if IDENTIFIER not in found:
+    found = read_people(file, IDENTIFIER)
+    if found is None:
         raise ConfigInvalid("audience_segments", file=file)
     return found

@@ -8,9 +8,8 @@ Cost. One pass over the column of identifiers, the store's tokens and the stored
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,19 +18,14 @@ from sqlalchemy import select
 from clients.consents import tables as consent_tables
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, read_handle, read_tokens, record_name, sessions_with
+from clients.finished import NO_TOKEN, matchings, read_handle, read_tokens
 from clients.home import NodeHome
-from clients.rights.located import Located
-from clients.tables.problems import refuse
-from clients.tables.subjects import read_subjects
+from clients.rights.located import NOWHERE, Located
+from clients.tables.subjects import identifiers_by_place
 from privacy.identifiers import Identifiers
 from privacy.joining import Tokens, tokens_of
 from privacy.parameters import TOKEN_BYTES
 from privacy.rights import SharedRow
-
-NOWHERE: Final = -1
-NO_TOKEN: Final = bytes(TOKEN_BYTES)
-"""Of a subject of which only a matching's name is left."""
 
 
 class Column(NamedTuple):
@@ -50,14 +44,7 @@ class Column(NamedTuple):
 def column_of(home: NodeHome) -> Column:
     """The identifiers of a node's table; none where its file is gone. Raises `SchemaMismatch`."""
     spec = home.settings.table
-    nobody = Column(np.empty(0, "S1"), np.empty((0, 2), np.uint64))
-    if not Path(spec.path).exists():
-        return nobody
-    reading, found = read_subjects(spec, [])
-    if found is None:
-        refuse(spec.path, reading.problems)
-        return nobody
-    identifiers = np.where(found.valid, found.identifiers, b"")
+    identifiers = identifiers_by_place(spec)
     return Column(identifiers, home.consents.tokens(kind_label(spec), identifiers))
 
 
@@ -124,7 +111,7 @@ def _named(
     rows: by place, the subjects that the file holds; asked only about a matching that has kept no tokens.
     """
     found: defaultdict[_Whose, list[SharedRow]] = defaultdict(list)
-    for session, data in _handles(home):
+    for session, data in matchings(home.vault):
         own, refs = read_handle(data)
         stones = home.consents.suppression.of_shared(session, refs)
         for place, (stone, token) in enumerate(zip(stones, as_bytes(read_tokens(data)), strict=True)):
@@ -134,12 +121,3 @@ def _named(
                 whose = (known, row if known == NO_TOKEN else NOWHERE)
                 found[whose].append(SharedRow(session, refs[place].tobytes()))
     return found
-
-
-def _handles(home: NodeHome) -> Iterator[tuple[str, bytes]]:
-    """The matchings that name people, whether or not their time is over."""
-    for session in sessions_with(home.vault, HANDLE):
-        name = record_name(session, HANDLE)
-        for data in home.vault.held([name]).values():
-            if read_handle(data)[1].shape[1]:
-                yield session, data

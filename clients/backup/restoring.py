@@ -39,7 +39,6 @@ from privacy.parameters import TOKEN_BYTES
 
 TABLES_FOLDER: Final = "table"
 """Where a restored home has its copies of the registered files."""
-_DATABASE: Final = "vault.sqlite"
 _decode: Final = msgspec.msgpack.Decoder().decode
 
 Items = defaultdict[int, dict[int, bytes]]

@@ -15,12 +15,13 @@ from typing import Final
 import numpy as np
 
 from clients.backup.escrow import Escrow, escrow_of
-from clients.backup.finding import NO_TOKEN, stones_of
+from clients.backup.finding import stones_of
 from clients.backup.guard import compare
 from clients.backup.keys import BackupKeys
 from clients.backup.ledger import deletions_of, ledger_of
 from clients.consents.changes import SUBJECTS_WITH_REFERENCE
 from clients.consents.rows import as_tokens
+from clients.finished import NO_TOKEN
 from clients.home import NodeHome
 from clients.rights.located import Located
 from federation.pace import utc_now

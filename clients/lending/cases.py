@@ -26,7 +26,7 @@ from clients.lending.decide import Applicants, Column, Decisions, Mask, Why, dec
 from clients.lending.plan import DecisionPolicy, Lane, Scale, Subject
 from clients.lending.plan_checks import read_plan
 from clients.lending.reasons import RiskReason, parse_reasons
-from clients.results import CUSTOMERS
+from clients.results import CUSTOMERS, read_people
 from federation.files import replace_file
 from federation.pace import today, utc_now
 from privacy.audit import EventType
@@ -206,14 +206,9 @@ def read_decided(results: Path) -> tuple[list[Lane], list[str]]:
 
 
 def read_table(file: Path, needed: str) -> pd.DataFrame:
-    """A file as text, so that an identifier keeps its zeros."""
-    try:
-        found = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise ConfigInvalid("file_missing", file=file) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
-        raise ConfigInvalid("lending_attributes", file=file) from None
-    if needed not in found:
+    """A file about applicants as text. Raises `ConfigInvalid`."""
+    found = read_people(file, needed)
+    if found is None:
         raise ConfigInvalid("lending_attributes", file=file)
     return found
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from clients.home import NodeHome
 from privacy.rights import Artefact, Outcome, SharedRow
+
+NOWHERE: Final = -1
+"""The place of a subject that is not in the table's file."""
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,7 @@ Cost. One pass over the table's column of identifiers, and one over the stored m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,17 +18,15 @@ import numpy as np
 
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, read_handle, read_tokens, record_name, sessions_with
+from clients.finished import HANDLE, NO_TOKEN, matchings, read_handle, read_tokens, record_name
 from clients.home import NodeHome
-from clients.rights.located import Located
-from clients.rights.naming import NO_TOKEN, name_rows, people_in_results
-from clients.tables.problems import refuse
-from clients.tables.subjects import read_subjects
+from clients.rights.located import NOWHERE, Located
+from clients.rights.naming import name_rows, people_in_results
+from clients.tables.subjects import identifiers_by_place
 from federation.jobs import decode_job
 from privacy.identifiers import Identifiers
 from privacy.rights import SharedRow
 
-NOWHERE: Final = -1
 _JOB: Final = "job"
 
 
@@ -59,7 +56,10 @@ def with_matchings(home: NodeHome, subjects: Sequence[Located]) -> list[Located]
 
 
 def _with_rows(home: NodeHome, subjects: Sequence[Located]) -> list[Located]:
-    places = _places(_identifiers_of(home), np.array([one.identifier for one in subjects], dtype=np.bytes_))
+    places = _places(
+        identifiers_by_place(home.settings.table),
+        np.array([one.identifier for one in subjects], dtype=np.bytes_),
+    )
     return [
         msgspec.structs.replace(one, row=rows[-1] if rows else NOWHERE)
         for one, rows in zip(subjects, places, strict=True)
@@ -102,7 +102,7 @@ def _locate_tokens(home: NodeHome, tokens: Sequence[bytes]) -> list[Located]:
     label = kind_label(home.settings.table)
     wanted = as_tokens(tokens)
     names = dict.fromkeys(tokens, b"")
-    for cells in (people_in_results(home), _identifiers_of(home)):
+    for cells in (people_in_results(home), identifiers_by_place(home.settings.table)):
         theirs = home.consents.tokens(label, cells)
         near = np.flatnonzero(np.isin(theirs[:, 0], wanted[:, 0]) & (cells != b""))
         for identifier, token in zip(cells[near].tolist(), as_bytes(theirs[near]), strict=True):
@@ -134,18 +134,6 @@ def purpose_of(home: NodeHome, session: str) -> str:
     return "" if data is None else decode_job(data).purpose
 
 
-def _identifiers_of(home: NodeHome) -> Identifiers:
-    """(n,) canonical identifiers by place in the table's file, empty where the cell holds none."""
-    spec = home.settings.table
-    if not Path(spec.path).exists():
-        return np.empty(0, dtype="S1")
-    reading, found = read_subjects(spec, [])
-    if found is None:
-        refuse(spec.path, reading.problems)
-        return np.empty(0, dtype="S1")
-    return np.where(found.valid, found.identifiers, b"")
-
-
 def _places(cells: Identifiers, wanted: Identifiers) -> list[list[int]]:
     """The places of each wanted identifier in a column, in order."""
     ordered, back = np.unique(wanted, return_inverse=True)
@@ -163,7 +151,7 @@ def _shared(home: NodeHome, tokens: Sequence[bytes]) -> Mapping[bytes, Sequence[
     name_rows(home)
     wanted = as_tokens(tokens)[:, 0]
     found: defaultdict[bytes, list[SharedRow]] = defaultdict(list)
-    for session, data in _handles(home):
+    for session, data in matchings(home.vault):
         _, refs = read_handle(data)
         theirs = read_tokens(data)
         near = np.flatnonzero(np.isin(theirs[:, 0], wanted))
@@ -192,13 +180,6 @@ def _tokens_of(handles: Mapping[str, _Handle], party: str, names: Sequence[Share
         if party in parties and name.ref in people:
             tokens.add(people[name.ref])
     return tokens
-
-
-def _handles(home: NodeHome) -> Iterator[tuple[str, bytes]]:
-    for session in sessions_with(home.vault, HANDLE):
-        data = _record(home, session, HANDLE)
-        if data is not None and read_handle(data)[1].shape[1]:
-            yield session, data
 
 
 def _parties(home: NodeHome, session: str) -> frozenset[str]:

@@ -16,16 +16,21 @@ import pandas as pd
 
 from clients.consents.rows import as_bytes, as_tokens
 from clients.consents.subjects import kind_label
-from clients.finished import HANDLE, handle_of, read_handle, read_tokens, record_name, unnamed_sessions
+from clients.finished import (
+    HANDLE,
+    NO_TOKEN,
+    handle_of,
+    read_handle,
+    read_tokens,
+    record_name,
+    unnamed_sessions,
+)
 from clients.home import NodeHome
 from clients.results import CUSTOMERS
 from clients.rights.erasers.eraser import SealedEdits
 from clients.rights.erasers.files import IDENTIFIER, lists_in_results
 from privacy.identifiers import Identifiers
-from privacy.parameters import TOKEN_BYTES
 
-NO_TOKEN: Final = bytes(TOKEN_BYTES)
-"""Of a row of which nobody knows whose it is."""
 _ROW: Final = "row"
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DatabaseError
 from clients.rights.courier import Received
 from clients.rights.outbox_tables import had, letters, queue, received
 from clients.vault import KEY_BYTES, NONCE_BYTES, Vault, metadata
+from federation.post import new_letter_id
 from federation.post_messages import (
     KEPT_DAYS,
     MAX_ITEMS,
@@ -108,7 +109,7 @@ class Outbox:
         plain = [self._open("queue", recipient, row.item) for row in rows]
         count = next(in_letters(map(len, plain)))
         items = [decode_item(data) for data in plain[:count]]
-        name = secrets.token_hex(16)
+        name = new_letter_id()
         data = seal(name, recipient, items)
         cases = msgspec.msgpack.encode(sorted({_case_of(item) for item in items}))
         with self._engine.begin() as connection:

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from clients.consents.rows import as_bytes
 from clients.consents.subjects import kind_label
 from clients.home import NodeHome
-from clients.rights.located import Located
-from clients.rights.locating import NOWHERE, locate
+from clients.rights.located import NOWHERE, Located
+from clients.rights.locating import locate
 from clients.rights.needles import Kind, Needles, Search, of_identifiers, of_names
 from privacy.errors import SchemaMismatch
 

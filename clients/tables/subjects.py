@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,9 @@ import pyarrow as pa
 from clients.tables.columns import Floats, Mask, ages_at, as_cells, as_numbers, is_unknown_age
 from clients.tables.files import Progress, Reading, Stream, no_progress, read_columns
 from clients.tables.joins import repeated
-from clients.tables.problems import Problem
+from clients.tables.problems import Problem, refuse
 from clients.tables.specs import TableSpec
-from privacy.identifiers import IdentifierReason
+from privacy.identifiers import IdentifierReason, Identifiers
 from privacy.normalization import NormalizedIdentifiers, normalize
 
 
@@ -72,6 +73,19 @@ def read_subjects(
     if reading.frame is None or not parts:
         return reading, None
     return reading, NormalizedIdentifiers.concatenate(parts)
+
+
+def identifiers_by_place(spec: TableSpec) -> Identifiers:
+    """(n,) canonical identifiers by place in the table's file, empty where the cell holds none; none where the file is
+    gone. Raises `SchemaMismatch` for a table that cannot be read.
+    """
+    if not Path(spec.path).exists():
+        return np.empty(0, dtype="S1")
+    reading, found = read_subjects(spec, [])
+    if found is None:
+        refuse(spec.path, reading.problems)
+        return np.empty(0, dtype="S1")
+    return np.where(found.valid, found.identifiers, b"")
 
 
 def normalized(spec: TableSpec, cells: pa.Array) -> NormalizedIdentifiers:

@@ -18,8 +18,6 @@ EVERYTHING = replace(
     OPTIONS, patience=5, validation_share=0.2, class_weight="balanced", goss_top=0.3, goss_other=0.4,
     min_child_rows=6, growth=Growth.LEAF, max_leaves=5, first_tree_local=True,
 )  # fmt: skip
-CANARY = 1234567.03125
-"""Planted in the columns of numbers: exact in binary, and no honest number."""
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +28,7 @@ def secret():
 @pytest.fixture(scope="module")
 def scene():
     scene = Scene(41, n_rows=240, with_levels=True)
-    levels = [int(scene.starts[1]), int(scene.starts[2])]
-    numbers = np.setdiff1d(np.arange(scene.values.shape[1]), levels)
-    scene.values[:, numbers] = np.round(scene.values[:, numbers] * 4) * CANARY
-    scene.values[:, levels] += CANARY
+    scene.plant_canary()
     return scene
 
 

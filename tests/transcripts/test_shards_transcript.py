@@ -14,9 +14,6 @@ from federation.shards_messages import Shards
 from federation.shards_records import deal, digest_of
 from privacy.paillier_secret import SecretKey
 
-CANARY = 1234567.03125
-"""Planted in the columns of numbers: exact in binary, and no honest number."""
-
 
 @pytest.fixture(scope="module")
 def secret():
@@ -26,10 +23,7 @@ def secret():
 @pytest.fixture(scope="module")
 def scene():
     scene = ShardScene(41, n_rows=260, with_levels=True)
-    levels = [int(scene.starts[1]), int(scene.starts[2])]
-    numbers = np.setdiff1d(np.arange(scene.values.shape[1]), levels)
-    scene.values[:, numbers] = np.round(scene.values[:, numbers] * 4) * CANARY
-    scene.values[:, levels] += CANARY
+    scene.plant_canary()
     return scene
 
 

@@ -28,7 +28,7 @@ from gate_scene import job_for
 from sqlite_locks import is_locked
 
 from clients.audiences.lists import build
-from clients.backup.finding import NOWHERE, find, stones_of
+from clients.backup.finding import find, stones_of
 from clients.backup.guard import (
     BEHIND_RECORD,
     Replayed,
@@ -49,6 +49,7 @@ from clients.gate.policy import policy_for_use
 from clients.home import NodeHome
 from clients.lending.cases import decide_about
 from clients.rights.erasing import erase as erase_everything
+from clients.rights.located import NOWHERE
 from federation.post_messages import LedgerHead
 from privacy.audit import EventType
 from privacy.consent import Statement
