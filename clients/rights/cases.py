@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from clients.rights.located import Located
 from privacy.policy import Name
-from privacy.reasons import Finding
+from privacy.reasons import Finding, Findings
 from privacy.rights import (
     ENDED,
     Artefact,
@@ -181,6 +181,16 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def open_partners(self) -> tuple[str, ...]:
         """Who has not done everything yet."""
         return tuple(name for name, partner in self.record.partners.items() if not partner.is_done)
+
+
+def rejected(case: Case, findings: Findings, now: datetime) -> Case:
+    """The case, refused: it comes by once more for its receipt, and where the subject is, is known no more."""
+    reached = {**case.record.reached}
+    reached.setdefault(CaseState.REJECTED, now)
+    record = msgspec.structs.replace(case.record, findings=tuple(findings), code=None, reached=reached)
+    return msgspec.structs.replace(
+        case, state=CaseState.REJECTED, updated=now, wake=now, record=record, locators=None
+    )
 
 
 _BAD: Final = (

@@ -23,7 +23,7 @@ import msgspec
 from clients.consents.changes import end_of_day
 from clients.home import NodeHome
 from clients.rights.alarms import raise_alarms
-from clients.rights.cases import Case, Partner
+from clients.rights.cases import Case, Partner, rejected
 from clients.rights.courier import Courier, Message, sign_answer
 from clients.rights.executing import Maker, check, execute, make
 from clients.rights.inbox import take_letters
@@ -293,11 +293,7 @@ class Engine:
     def _refused(self, batch: list[Case]) -> list[Case]:
         findings = Findings.of([Finding(Reason.IDENTITY_UNVERIFIED)])
         tell(self.home, EventType.DSR_REJECTED, batch, reasons=findings.codes)
-        ended = []
-        for case in self._moved(batch, CaseState.REJECTED):
-            record = msgspec.structs.replace(case.record, findings=tuple(findings), code=None)
-            ended.append(msgspec.structs.replace(case, record=record, locators=None))
-        return ended
+        return [rejected(case, findings, case.updated) for case in self._moved(batch, CaseState.REJECTED)]
 
     def _scope(self, batch: list[Case]) -> list[Case]:
         scoped = scope(self.home, batch, self._now())
@@ -306,35 +302,11 @@ class Engine:
 
     def _restrict(self, batch: list[Case]) -> list[Case]:
         restrict(self.home, batch, self._now())
-        members = keys_of(self.home)
-        told = []
-        for case in batch:
-            parties = {} if case.locators is None else case.locators.partners
-            partners = {party: Partner(sent=self._now()) for party in parties}
-            self._letters[case.number] = [
-                (party, task_of(case, party), b"") for party in parties if party in members
-            ]
-            record = msgspec.structs.replace(case.record, partners=partners)
-            told.append(self._without_strangers(msgspec.structs.replace(case, record=record), members))
-        tell(self.home, EventType.DSR_TASK_SENT, [case for case in told if case.record.partners])
-        return self._moved(told, CaseState.RESTRICTED)
+        return self._moved(self._asking(batch), CaseState.RESTRICTED)
 
     def _begin(self, batch: list[Case]) -> list[Case]:
         """A job may have ended after a case was scoped and before its restriction held."""
-        members = keys_of(self.home)
-        looked, told = [], []
-        for case in look_again(self.home, batch):
-            shared = {} if case.locators is None else case.locators.partners
-            new = [party for party in shared if party not in case.record.partners]
-            partners = case.record.partners | {party: Partner(sent=self._now()) for party in new}
-            record = msgspec.structs.replace(case.record, partners=partners)
-            looked.append(self._without_strangers(msgspec.structs.replace(case, record=record), members))
-            if new:
-                self._letters[case.number] = [
-                    (party, task_of(case, party), b"") for party in new if party in members
-                ]
-                told.append(looked[-1])
-        tell(self.home, EventType.DSR_TASK_SENT, told)
+        looked = self._asking(look_again(self.home, batch))
         self._hooks.before_erasing(self.home, looked)
         return self._moved(looked, CaseState.EXECUTING)
 
@@ -383,6 +355,24 @@ class Engine:
         return found
 
     # --- other parties
+
+    def _asking(self, batch: Iterable[Case]) -> list[Case]:
+        """Every party that shares a row and has not been asked yet gets its task with the case's next transition."""
+        members = keys_of(self.home)
+        asking, told = [], []
+        for case in batch:
+            shared = {} if case.locators is None else case.locators.partners
+            new = [party for party in shared if party not in case.record.partners]
+            partners = case.record.partners | {party: Partner(sent=self._now()) for party in new}
+            record = msgspec.structs.replace(case.record, partners=partners)
+            asking.append(self._without_strangers(msgspec.structs.replace(case, record=record), members))
+            if new:
+                self._letters[case.number] = [
+                    (party, task_of(case, party), b"") for party in new if party in members
+                ]
+                told.append(asking[-1])
+        tell(self.home, EventType.DSR_TASK_SENT, told)
+        return asking
 
     def _without_strangers(self, case: Case, members: Mapping[str, object]) -> Case:
         """Who has left the federation can be asked nothing more: an officer sees what it may still hold."""

@@ -22,7 +22,16 @@ from sqlalchemy import Connection
 from clients.consents.node import changes_of
 from clients.consents.tables import Source
 from clients.home import NodeHome
-from clients.rights.cases import Authority, Case, Correction, Locators, OneTimeCode, Record, VerifiedBy
+from clients.rights.cases import (
+    Authority,
+    Case,
+    Correction,
+    Locators,
+    OneTimeCode,
+    Record,
+    VerifiedBy,
+    rejected,
+)
 from clients.rights.correcting import check_correction
 from clients.rights.store import CaseStore
 from clients.rights.telling import tell
@@ -210,11 +219,7 @@ class Intake:
     def _reject(self, connection: Connection, case: Case, findings: Findings) -> Case:
         now = self._now()
         tell(self.home, EventType.DSR_REJECTED, [case], actor=self._actor, reasons=findings.codes)
-        reached = {**case.record.reached, CaseState.REJECTED: now}
-        record = msgspec.structs.replace(case.record, findings=tuple(findings), code=None, reached=reached)
-        ended = msgspec.structs.replace(
-            case, state=CaseState.REJECTED, updated=now, wake=now, record=record, locators=None
-        )
+        ended = rejected(case, findings, now)
         self.store.save(connection, [ended])
         return ended
 
