@@ -8,7 +8,7 @@ SIZE ?= 24k
 ROWS ?= 1000000
 MODE ?= keyed
 FIELDS ?= 50
-WORKERS ?= 2
+WORKERS ?= 3
 FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
@@ -59,10 +59,11 @@ bench-forgetting: $(STAMP)  ## Forgetting beside training, by kind of model: PEO
 bench-enterprises: $(STAMP)  ## What joined data tells about synthetic firms: FIRMS=8000.
 	$(BIN)/python -m benchmarks.enterprises --firms $(FIRMS)
 
-# Files keep their order: the deployment tests, which mostly wait, come first and beside each other.
+# Files keep their order: the deployment tests, which mostly wait, come first and beside each other, so that one
+# worker more than there are cores keeps the cores busy.
 SHARED_OUT := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: $(STAMP)  ## The whole test suite: WORKERS=2 processes share it out file by file, 0 for none.
+test: $(STAMP)  ## The whole test suite: WORKERS=3 processes share it out file by file, 0 for none.
 	$(BIN)/python -m pytest $(SHARED_OUT)
 
 scenarios: $(STAMP)  ## The acceptance scenarios alone: how many of them hold.

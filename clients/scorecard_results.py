@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from clients.context import StageContext
 from clients.lending.scored import columns_of
@@ -31,6 +30,8 @@ def calibrated(context: StageContext, scores: PointScores) -> Calibration:
     Cox, "Two further applications of a model for binary regression", Biometrika 45 (1958). Raises `ConfigInvalid` when
     the partners have answered for too few training rows of both classes.
     """
+    from sklearn.linear_model import LogisticRegression  # here: no node needs it to start
+
     train = context.kept.train_rows
     train = train[scores.answered[train]]
     # In the order of the file, so that the same people give the same sums to the last bit.
@@ -51,6 +52,8 @@ def probability_of(model: LabelHolderScorecard, scores: np.ndarray[Any, Any]) ->
 
 def alone_log_odds(context: StageContext) -> Floats:
     """The baseline: a scorecard on the label holder's own fields; log-odds of the event of every matched row."""
+    from sklearn.linear_model import LogisticRegression
+
     binning, train = context.kept.selection.binning, context.kept.train_rows
     columns = binning.woe_of(binning.transform(context.aligned(binning.fields).values))
     label = context.aligned_label()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,6 +26,10 @@ log = logging.getLogger("silhouette.rights")
 
 STEP_SECONDS: Final = 3.0
 """Between two looks at the requests: well under the minute that people wait for an answer on a screen."""
+SOON_SECONDS: Final = 0.5
+"""The same while something moves: the parties of a case answer each other, and each wait adds to the next."""
+LIVELY_SECONDS: Final = 20.0
+"""So long after the last movement something may still move: the partners look every `STEP_SECONDS` at least."""
 _COPIED: Final = (RequestKind.ACCESS, RequestKind.COPY, RequestKind.PORTABILITY)
 MOST_STEPS: Final = 20
 """Of one `settle`: each answers what the one before has fetched."""
@@ -104,10 +109,13 @@ class Requests:
 def serve_requests(home: NodeHome, stopped: threading.Event) -> None:
     """Take the node's requests on until `stopped` is set. Raises nothing: what goes wrong is tried again."""
     requests: Requests | None = None
-    while not stopped.wait(STEP_SECONDS):
+    moved = -LIVELY_SECONDS
+    while not stopped.wait(SOON_SECONDS if time.monotonic() - moved < LIVELY_SECONDS else STEP_SECONDS):
         try:
             requests = requests or Requests(home)
-            requests.step()
+            progress = requests.step()
+            if progress.moved or progress.letters:
+                moved = time.monotonic()
         except Exception as error:
             # Its message may hold a value of a row: the kind alone is logged.
             code = error.code if isinstance(error, SilhouetteError) else type(error).__name__

@@ -7,10 +7,10 @@ points with the sign turned). What may be shown of all this is decided in `clien
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import chi2, norm
 
 from federation import metrics
 from privacy.errors import ConfigInvalid
@@ -22,6 +22,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 CONFIDENCE: Final = 0.95
 """Of every interval in the report."""
+_NORMAL: Final = NormalDist()
 PSI_FLOOR: Final = 1e-4
 """A share of nobody counts as this much, so that one empty bin does not make an infinite index."""
 PSI_WATCH: Final = 0.10
@@ -47,7 +48,7 @@ def auc_interval(labels: Labels, risk: Floats) -> Interval:
     The normal interval, cut to [0, 1]. Raises `ConfigInvalid` when a class has fewer than two rows.
     """
     (area,), covariance = _delong(labels, risk[None, :])
-    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * float(np.sqrt(max(covariance[0, 0], 0.0)))
+    reach = _NORMAL.inv_cdf(0.5 + CONFIDENCE / 2) * float(np.sqrt(max(covariance[0, 0], 0.0)))
     return Interval(float(area), max(float(area) - reach, 0.0), min(float(area) + reach, 1.0))
 
 
@@ -60,9 +61,9 @@ def auc_difference(labels: Labels, risk: Floats, baseline: Floats) -> tuple[Inte
     difference = float(areas[0] - areas[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     deviation = float(np.sqrt(max(variance, 0.0)))
-    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * deviation
+    reach = _NORMAL.inv_cdf(0.5 + CONFIDENCE / 2) * deviation
     alike = 1.0 if difference == 0 else 0.0
-    p_value = float(2 * norm.sf(abs(difference) / deviation)) if deviation > 0 else alike
+    p_value = 2 * _NORMAL.cdf(-abs(difference) / deviation) if deviation > 0 else alike
     return Interval(difference, max(difference - reach, -1.0), min(difference + reach, 1.0)), p_value
 
 
@@ -166,10 +167,12 @@ def hosmer_lemeshow(rows: Counts, bads: Counts, predicted: Floats) -> tuple[floa
     rows, bads: (g,); predicted: (g,), mean probabilities. Chi-squared with g degrees of freedom, as the rows did not
     take part in the fit (Hosmer, Lemeshow and Sturdivant 2013, section 5.2.2; g - 2 would be for training rows).
     """
+    from scipy.special import chdtrc  # here: no node needs it to start
+
     expected = rows * predicted
     variance = np.maximum(expected * (1 - predicted), _PROBABILITY_FLOOR)
     statistic = float(((bads - expected) ** 2 / variance).sum())
-    return statistic, float(chi2.sf(statistic, len(rows)))
+    return statistic, float(chdtrc(len(rows), statistic))
 
 
 def logit(probability: Floats) -> Floats:

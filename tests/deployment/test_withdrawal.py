@@ -27,7 +27,7 @@ def withdraw(home: Path, phones: list[str]) -> None:
 
 
 def test_a_withdrawal_by_command_takes_the_subject_out_of_the_running_job(tmp_path) -> None:
-    write_world(make_world(1500, seed=5), tmp_path / "world")
+    write_world(make_world(800, seed=5), tmp_path / "world")
     file = write_job(tmp_path / "world", with_scorecard=False)
     file.write_text('profile = "TESTING_ONLY"\n' + file.read_text())
     parsed = read_job_file(file)

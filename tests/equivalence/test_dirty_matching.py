@@ -57,9 +57,12 @@ def check(parties, names, results):
     assert all(order == orders[0] for order in orders)
 
 
-@pytest.mark.parametrize("names", [NAMES[:2], NAMES], ids=["two", "three"])
-@pytest.mark.parametrize("mode", [MatchMode.KEYED, MatchMode.ECDH])
-def test_matching_equals_the_merge(parties, names, mode):
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [(MatchMode.KEYED, NAMES[:2]), (MatchMode.KEYED, NAMES), (MatchMode.ECDH, NAMES[:2])],
+    ids=["keyed two", "keyed three", "ecdh two"],
+)
+def test_matching_equals_the_merge(parties, mode, names):
     lists = {name: parties[name][0].identifiers for name in names}
     check(parties, names, Rehearsal(roles_of(lists, plan(mode), k_min=K_MIN, n_jobs=0)).run())
 
