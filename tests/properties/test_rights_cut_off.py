@@ -26,7 +26,7 @@ from privacy.consent import Answer, Need
 from privacy.rights import NEXT_STATES, Artefact, CaseState, RequestKind, Result
 
 PARTIES = ("bank", "shop")
-EVERY = 7
+EVERY = 11
 """Of everything that is done, the cuts that are tried: enough to meet each kind of work, in seconds."""
 WHO, OTHER = phone_of(3), phone_of(4)
 
