@@ -19,6 +19,7 @@ from clients.rights.letters import numbers_key, other_number
 from clients.rights.post import PostCourier, courier_of
 from clients.rights.restricting import task_of
 from privacy.errors import SealBroken, SilhouetteError
+from privacy.receipts import read
 from privacy.rights import RequestKind
 
 log = logging.getLogger("silhouette.rights")
@@ -128,7 +129,8 @@ def _issue(home: NodeHome, cases: Sequence[Case]) -> None:
     party = home.settings.name
     missing = []
     for case in (case for case in cases if not case.origin):
-        if receipts.kept(home, case.number) is None:
+        made = receipts.kept(home, case.number)
+        if made is None or read(made).case.completed != case.updated:  # none, or of before it was reopened
             missing.append(case)
         else:
             receipts.spend(home, case.number)
