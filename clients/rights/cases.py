@@ -112,7 +112,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     scoped; purposes, artefacts: what the kind of request comes to under that policy; reached: when which state was
     first reached; corrected: the wrong cell has been replaced; task: digest of the task that another party sent;
     called: the number in that task, where the case has another one here; problem: code of the error that an attempt
-    came to, retries: how many came to one; sref: what the log calls the subject.
+    came to, retries: how many came to one; sref: what the log calls the subject; reopened: when what it had kept was
+    looked at again, the last time.
     """
 
     purpose: str = ""
@@ -136,6 +137,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     retries: int = 0
     sref: str = ""
+    reopened: datetime | None = None
 
 
 class Locators(msgspec.Struct, frozen=True, kw_only=True):

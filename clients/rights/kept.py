@@ -70,6 +70,7 @@ def reopen(
             outcomes=tuple(one for one in case.record.outcomes if not _is_kept(case, one.artefact)),
             problem="",
             retries=0,
+            reopened=now,
         )
         locators = Locators(located=group)
         opened.append(

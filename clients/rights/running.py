@@ -130,9 +130,15 @@ def _issue(home: NodeHome, cases: Sequence[Case]) -> None:
     missing = []
     for case in (case for case in cases if not case.origin):
         made = receipts.kept(home, case.number)
-        if made is None or read(made).case.completed != case.updated:  # none, or of before it was reopened
+        if made is None or _is_old(case, made):
             missing.append(case)
         else:
             receipts.spend(home, case.number)
     if missing:
         receipts.issue(home, [receipts.receipt_case(case, party) for case in missing])
+
+
+def _is_old(case: Case, receipt: bytes) -> bool:
+    """Whether a receipt was made before the case was reopened."""
+    reopened, completed = case.record.reopened, read(receipt).case.completed
+    return reopened is not None and completed is not None and completed < reopened
