@@ -40,6 +40,8 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release_after_changes: by how many rows a model that is trained again after deletions must differ from the one
     before (`federation.recall`).
     scores_per_day: how often this node answers for one person with one model in a day, as a partner.
+    tasks_per_day: how many deletions and corrections another party can have begun here in a day
+    (`clients.rights.limits`).
     n_jobs: cores that a job may use (0: all); parallel_backend: joblib's name for where long work on
     others' ciphertexts runs, "loky" for this machine's processes, or what a cluster of this party registers ("dask",
     "ray"); secrets and identifiers stay on this machine.
@@ -53,6 +55,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accept_distance_disclosure: bool = False
     n_jobs: int = 0
     scores_per_day: Annotated[int, Meta(ge=0)] = 10
+    tasks_per_day: Annotated[int, Meta(ge=1)] = 1_000
     release_after_changes: Annotated[int, Meta(ge=1)] = MINIMUM_CHANGES
     parallel_backend: str = DEFAULT_BACKEND
 

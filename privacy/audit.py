@@ -76,6 +76,7 @@ class EventType(StrEnum):
     DSR_COMPLETED = "dsr.completed"
     DSR_PARTIAL = "dsr.partial"
     DSR_REJECTED = "dsr.rejected"
+    DSR_REOPENED = "dsr.reopened"
     DSR_RECEIPT_ISSUED = "dsr.receipt_issued"
     RETENTION_EXPIRED = "retention.expired"
     KEY_SHREDDED = "key.shredded"

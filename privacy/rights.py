@@ -1,7 +1,8 @@
 """Requests of data subjects: what can be asked, how a case moves, what becomes of each artefact (PIPL 44 to 50).
 
     received -> acknowledged -> identified -> scoped -> restricted -> executing -> checked -> completed | partial
-    A case that is not completed may be rejected, with reasons; a partial one goes on executing.
+    A case that is not completed may be rejected, with reasons; a partial one goes on executing. A completed one of
+    which a row was kept is restricted again when it is reopened (`clients.rights.kept`).
 
 "scoped": the policy in force is pinned, and where the subject is has been written down before anything is deleted.
 "checked": looked for again, and not found. No case is completed while any outcome of it is open.
@@ -75,7 +76,7 @@ NEXT_STATES: Final = {
     CaseState.EXECUTING: (CaseState.CHECKED, CaseState.PARTIAL),
     CaseState.CHECKED: (CaseState.COMPLETED, CaseState.PARTIAL),
     CaseState.PARTIAL: (CaseState.EXECUTING,),
-    CaseState.COMPLETED: (),
+    CaseState.COMPLETED: (CaseState.RESTRICTED,),
     CaseState.REJECTED: (),
 }
 

@@ -45,7 +45,7 @@ from clients.home import NodeHome
 from clients.rights.cases import Locators
 from clients.rights.outbox_tables import had as letters_had
 from clients.rights.store import CaseStore
-from clients.rights.tables import cases
+from clients.rights.tables import cases, kept, tasks
 from clients.tables.files import Stream, read_columns
 from clients.tables.problems import refuse
 from clients.tables.subjects import normalized
@@ -72,7 +72,7 @@ LEFT_OUT: Final = (
 LEFT_OUT_OF_JOBS: Final = (PAILLIER_RECORD, "shards", "enterprise")
 GENERAL_TABLES: Final = (
     consent_tables.clock, consent_tables.needs, consent_tables.notices, consent_tables.imports, tombstones,
-    metadata.tables["used_session"], letters_had,
+    metadata.tables["used_session"], letters_had, kept, tasks,
 )  # fmt: skip
 _ROW: Final = "row"
 _IDENTIFIER: Final = "identifier"
@@ -206,7 +206,8 @@ def _store_rows(connection: Connection, table: Table) -> Section:
 
 
 def _requests(home: NodeHome, connection: Connection, requests: CaseStore) -> Section:
-    """Requests of subjects: an open one is its subject's own, one that has ended names nobody any more.
+    """Requests of subjects: an open one is its subject's own, and so is one that has ended while its row is kept; any
+    other that has ended names nobody any more.
 
     One of which it cannot be told whose it is (another party's, before it is scoped) is left out.
     """

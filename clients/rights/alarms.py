@@ -38,6 +38,8 @@ class Late(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"
     RESTRICTION = "restriction"
     DECISION = "decision"
+    KEPT = "kept"
+    """The day has come on which what was kept is looked at again."""
     NEAR = "near"
     """Nothing yet: the answer is due soon."""
 
@@ -64,24 +66,38 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 def alarms(store: CaseStore, now: datetime) -> list[Alarm]:
-    """What is late or nearly due of the open cases, the longest late first; one alarm per case."""
-    found = [(line, _alarm(line, now)) for line in store.lines(only_open=True)]
-    return sorted((one for _, one in found if one), key=lambda one: (not one.is_overdue, -one.days, one.case))
+    """What is late or nearly due of the open cases, and whose row has been kept long enough, the longest late first;
+    one alarm per case."""
+    found = _found(store, now)
+    return sorted((one for _, one in found), key=lambda one: (not one.is_overdue, -one.days, one.case))
 
 
 def raise_alarms(home: NodeHome, store: CaseStore, now: datetime) -> int:
     """Log what is late and was not logged today; how many cases."""
     today = now.astimezone().date()
     late = [
-        (line, one)
-        for line in store.lines(only_open=True)
-        if line.alarmed < today.toordinal() and (one := _alarm(line, now)) is not None and one.is_overdue
+        (line, one) for line, one in _found(store, now) if line.alarmed < today.toordinal() and one.is_overdue
     ]
     if late:
         _tell(home, [one for _, one in late])
         with store.transaction() as connection:
             store.mark_alarmed(connection, [line.number for line, _ in late], today)
     return len(late)
+
+
+def _found(store: CaseStore, now: datetime) -> list[tuple[Line, Alarm]]:
+    """Alarms with their cases. One that was reopened was answered in its time: its first due date is no alarm."""
+    today = now.astimezone().date()
+    kept = store.kept_lines(today)
+    found = [
+        (line, Alarm(line.number, Late.KEPT, day, (today - day).days)) for line, day in kept if day <= today
+    ]
+    known = {line.number for line, _ in kept}
+    for line in store.lines(only_open=True):
+        alarm = None if line.number in known else _alarm(line, now)
+        if alarm is not None:
+            found.append((line, alarm))
+    return found
 
 
 def _alarm(line: Line, now: datetime) -> Alarm | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated, Final
 
@@ -25,6 +25,12 @@ from privacy.rights import (
     SharedRow,
     TaskAnswer,
 )
+
+KEPT_ROWS: Final = (Artefact.FEATURE, Artefact.SUBJECT)
+"""What stays of a subject when a law or a file that cannot be written keeps its row."""
+KEPT_RESULTS: Final = frozenset({Result.RESTRICTED_LAW, Result.RESTRICTED_TECHNICAL})
+UNKNOWN_DAYS: Final = 365
+"""When what is kept until a day that nobody knows yet is looked at again."""
 
 
 class VerifiedBy(IntEnum):
@@ -106,7 +112,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     scoped; purposes, artefacts: what the kind of request comes to under that policy; reached: when which state was
     first reached; corrected: the wrong cell has been replaced; task: digest of the task that another party sent;
     called: the number in that task, where the case has another one here; problem: code of the error that an attempt
-    came to, retries: how many came to one; sref: what the log calls the subject.
+    came to, retries: how many came to one; sref: what the log calls the subject; reopened: when what it had kept was
+    looked at again, the last time.
     """
 
     purpose: str = ""
@@ -130,10 +137,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     retries: int = 0
     sref: str = ""
+    reopened: datetime | None = None
 
 
 class Locators(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the subject is: sealed, and destroyed when the case has ended.
+    """Where the subject is: sealed, and destroyed when the case has ended; its token alone stays while its row is kept.
 
     identifiers: canonical, until the case is scoped; shared: of a task, what its sender calls the subject; located:
     from then on; partners: what each other party calls the subject.
@@ -174,8 +182,23 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subjects(self) -> tuple[Located, ...]:
-        """Where the subject is; nothing before the case is scoped, where it was not found, or when it has ended."""
+        """Where the subject is; nothing before the case is scoped, where it was not found, or when it has ended (its
+        token while a row of it is kept)."""
         return () if self.locators is None else self.locators.located
+
+    @property
+    def kept_until(self) -> date | None:
+        """From which day on somebody has to look again at a row that was kept; None where none was.
+
+        The day after the law's last one, or the day of review.
+        """
+        days = []
+        for one in self.record.outcomes:
+            if one.artefact in KEPT_ROWS and one.result in KEPT_RESULTS:
+                unknown = self.updated.astimezone().date() + timedelta(days=UNKNOWN_DAYS)
+                after = unknown if one.until is None else one.until + timedelta(days=1)
+                days.append(one.review or after)
+        return min(days, default=None)
 
     @property
     def open_partners(self) -> tuple[str, ...]:

@@ -21,8 +21,10 @@ from privacy.rights import Requester, RequestKind
 from privacy.texts import text
 
 if TYPE_CHECKING:
+    from clients.rights.alarms import Alarm
     from clients.rights.cases import Authority, Case
     from clients.rights.intake import Intake
+    from clients.rights.limits import HeldOver
     from clients.rights.store import CaseStore
     from privacy.rights import Outcome
 
@@ -191,12 +193,42 @@ def reject(
         out.print(escape(refusal.letter()), soft_wrap=True)
 
 
+@request_app.command("reopen", help=text("rights.kept.help_reopen"))
+def reopen_cases(
+    home: HomeOption,
+    numbers: Annotated[list[str] | None, typer.Argument(help=text("rights.option_number"))] = None,
+    due: Annotated[bool, typer.Option("--due", help=text("rights.kept.option_due"))] = False,
+    as_json: JsonOption = False,
+) -> None:
+    from clients.home import NodeHome
+    from clients.rights.kept import due_again, reopen
+    from clients.rights.store import CaseStore
+    from clients.rights.views import view
+    from federation.pace import today, utc_now
+
+    if bool(numbers) == due:
+        raise ConfigInvalid("rights_reopen_which")
+    opened = NodeHome.open(home)
+    store = CaseStore(opened.vault)
+    chosen = numbers or due_again(store, today())
+    cases = reopen(opened, store, chosen, utc_now())
+    if as_json:
+        print_json([view(case) for case in cases])
+        return
+    for case in cases:
+        out.print(text("rights.kept.reopened", case=case.number), soft_wrap=True)
+    if not cases:
+        out.print(text("rights.kept.nothing"), soft_wrap=True)
+
+
 @request_app.command("alarms", help=text("rights.help_alarms"))
 def show_alarms(home: HomeOption, as_json: JsonOption = False) -> None:
     from clients.rights.alarms import alarms
+    from clients.rights.limits import held_over
     from federation.pace import utc_now
 
-    found = alarms(_store(home), utc_now())
+    store = _store(home)
+    found: list[Alarm | HeldOver] = [*alarms(store, utc_now()), *held_over(store, utc_now())]
     if as_json:
         print_json(found)
         return

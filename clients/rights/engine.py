@@ -27,8 +27,10 @@ from clients.rights.cases import Case, Partner, rejected
 from clients.rights.courier import Courier, Message, sign_answer
 from clients.rights.executing import Maker, check, execute, make
 from clients.rights.inbox import take_letters
+from clients.rights.kept import what_stays
 from clients.rights.kinds import ANSWERED
 from clients.rights.letters import keys_of, outcomes_for_others
+from clients.rights.limits import forget_begun, mark_begun, split, tell_held
 from clients.rights.located import Eraser
 from clients.rights.restricting import restrict, review_day, task_of
 from clients.rights.scoping import look_again, scope
@@ -146,6 +148,7 @@ class Engine:
                     self._take_what_came(progress)
                     for state in _ORDER:
                         self._take(state, progress)
+                    tell_held(self.home, self.store, self._now())
                 finally:
                     self._look_after(progress)
         except BlockingIOError:
@@ -161,6 +164,8 @@ class Engine:
             self._looked = now
             progress.alarms = raise_alarms(self.home, self.store, now)
             self.store.remove_ended(now)
+            with self.store.transaction() as connection:
+                forget_begun(connection, now)
 
     # --- batches
 
@@ -244,6 +249,7 @@ class Engine:
         """Store cases, and with them the letters that they give rise to."""
         with self.store.transaction() as connection:
             saved = self.store.save(connection, cases)
+            mark_begun(connection, saved, self._now())
             for case in saved:
                 for party, message, signature in self._letters.get(case.number, ()):
                     self._courier.send(party, message, signature, connection)
@@ -305,10 +311,12 @@ class Engine:
         return self._moved(self._asking(batch), CaseState.RESTRICTED)
 
     def _begin(self, batch: list[Case]) -> list[Case]:
-        """A job may have ended after a case was scoped and before its restriction held."""
-        looked = self._asking(look_again(self.home, batch))
+        """A job may have ended after a case was scoped and before its restriction held. Of another party's tasks only
+        so many begin in a day: those that are held over are restricted already."""
+        going, held = split(self.store, batch, self.home.settings.tasks_per_day, self._now())
+        looked = self._asking(look_again(self.home, going))
         self._hooks.before_erasing(self.home, looked)
-        return self._moved(looked, CaseState.EXECUTING)
+        return self._moved(looked, CaseState.EXECUTING) + held
 
     def _execute(self, batch: list[Case]) -> list[Case]:
         """First what is wanted, then, when its outcomes are stored, looking for it again."""
@@ -324,7 +332,8 @@ class Engine:
         waiting, done = _split(batch, lambda case: bool(case.open_partners))
         tell(self.home, EventType.DSR_COMPLETED, done)
         ended = [
-            msgspec.structs.replace(case, locators=None) for case in self._moved(done, CaseState.COMPLETED)
+            msgspec.structs.replace(case, locators=what_stays(case))
+            for case in self._moved(done, CaseState.COMPLETED)
         ]
         return self._answer(ended) + self._partial(waiting)
 

@@ -22,6 +22,7 @@ from clients.rights.letters import (
     refusal_of,
     with_answer,
 )
+from clients.rights.limits import queue
 from clients.rights.store import CaseStore
 from clients.rights.telling import CASES_WITH_EVENT, tell
 from privacy.audit import EventType
@@ -70,6 +71,7 @@ def take_letters(
         tell(home, EventType.DSR_TASK_RESULT, list(changed.values()))
         _tell_refused(home, refused)
         store.add(connection, list(new.values()))
+        queue(connection, new.values())
         store.save(connection, list(changed.values()))
 
 

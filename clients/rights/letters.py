@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from clients.home import NodeHome
-from clients.rights.cases import Case, Locators, Partner, Record, VerifiedBy
+from clients.rights.cases import KEPT_RESULTS, Case, Locators, Partner, Record, VerifiedBy
 from clients.rights.courier import Received, check_answer
 from clients.rights.kinds import TOLD
 from privacy.clocks import answer_due
@@ -124,11 +124,20 @@ def with_answer(
         raise UnexpectedMessage("rights_answer_unasked", party=letter.party)
     check_answer(keys[letter.party], answer, letter.signature)
     before = partners[letter.party]
-    if before.is_done or (before.answer is not None and before.answer.at >= answer.at):
+    if before.answer is not None and before.answer.at >= answer.at:
+        return None
+    if before.is_done and not _ends_keeping(before, answer):
         return None
     told = Partner(sent=before.sent, answer=answer, signature=letter.signature, outcomes=answer.outcomes)
     record = msgspec.structs.replace(case.record, partners={**partners, letter.party: told})
     return msgspec.structs.replace(case, record=record)
+
+
+def _ends_keeping(before: Partner, answer: TaskAnswer) -> bool:
+    """Whether a party that was done, and had kept something, has looked at that again (`clients.rights.kept`)."""
+    was_kept = any(one.result in KEPT_RESULTS for one in before.outcomes)
+    is_done = answer.state is CaseState.COMPLETED and not any(one.is_open for one in answer.outcomes)
+    return was_kept and is_done and not before.left
 
 
 def keys_of(home: NodeHome) -> Mapping[str, PublicIdentity]:

@@ -86,7 +86,7 @@ def locate_shared(home: NodeHome, asked: Sequence[tuple[str, Sequence[SharedRow]
     found = [_tokens_of(handles, party, names) for party, names in asked]
     people = [tokens - {NO_TOKEN} for tokens in found]
     single = list(dict.fromkeys(next(iter(tokens)) for tokens in people if len(tokens) == 1))
-    located = dict(zip(single, _locate_tokens(home, single), strict=True))
+    located = dict(zip(single, locate_tokens(home, single), strict=True))
     return [
         Meant(located[next(iter(tokens))])
         if len(tokens) == 1
@@ -95,7 +95,7 @@ def locate_shared(home: NodeHome, asked: Sequence[tuple[str, Sequence[SharedRow]
     ]
 
 
-def _locate_tokens(home: NodeHome, tokens: Sequence[bytes]) -> list[Located]:
+def locate_tokens(home: NodeHome, tokens: Sequence[bytes]) -> list[Located]:
     """Subjects by their tokens; by its token alone one that is neither in the table nor in any result."""
     if not tokens:
         return []

@@ -28,8 +28,9 @@ _STEPS: Final = {
     "dsr.restricted": "restricted",
     "dsr.completed": "completed",
     "dsr.rejected": "rejected",
-    "dsr.receipt_issued": "receipt",
 }
+_ENDS: Final = frozenset({"dsr.completed", "dsr.rejected"})
+_REOPENED: Final = "dsr.reopened"
 _BUCKETS: Final = (1, 3, 7, 15, 30)
 """Days within which requests were answered, in the histogram."""
 _COLUMNS: Final = (
@@ -145,10 +146,13 @@ def _events_of(events: Iterable[Event]) -> tuple[dict[str, list[Event]], list[in
 
 
 def _row(case: Case, events: list[Event]) -> RegisterCase:
-    at = {_STEPS[event.type.value]: event for event in events if event.type.value in _STEPS}
+    at: dict[str, Event] = {}
+    for event in events:  # the first ones: when it was answered, however often it was reopened
+        if event.type.value in _STEPS:
+            at.setdefault(_STEPS[event.type.value], event)
     end = at.get("completed") or at.get("rejected")
     ended = None if end is None else _day(end)
-    receipt = at.get("receipt")
+    receipt = next((event for event in reversed(events) if event.type.value == "dsr.receipt_issued"), None)
     return RegisterCase(
         case=case.number,
         sref=case.record.sref or next((event.sref for event in events if event.sref), ""),
@@ -169,9 +173,13 @@ def _day(event: Event) -> date:
 
 
 def _is_contradicted(row: RegisterCase, events: list[Event]) -> bool:
-    """A case that has ended and whose end nobody logged, or the other way round; or that was never received."""
-    kinds = {event.type.value for event in events}
-    logged = bool(kinds & {"dsr.completed", "dsr.rejected"})
+    """A case that has ended and whose end nobody logged, or the other way round; or that was never received.
+
+    The end of a case that was reopened counts from then on.
+    """
+    kinds = [event.type.value for event in events]
+    turns = [kind for kind in kinds if kind in _ENDS or kind == _REOPENED]
+    logged = bool(turns) and turns[-1] in _ENDS
     return "dsr.received" not in kinds or logged != (row.state in {"completed", "rejected"})
 
 

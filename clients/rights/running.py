@@ -20,6 +20,7 @@ from clients.rights.letters import numbers_key, other_number
 from clients.rights.post import PostCourier, courier_of
 from clients.rights.restricting import task_of
 from privacy.errors import SealBroken, SilhouetteError
+from privacy.receipts import read
 from privacy.rights import RequestKind
 
 log = logging.getLogger("silhouette.rights")
@@ -136,9 +137,16 @@ def _issue(home: NodeHome, cases: Sequence[Case]) -> None:
     party = home.settings.name
     missing = []
     for case in (case for case in cases if not case.origin):
-        if receipts.kept(home, case.number) is None:
+        made = receipts.kept(home, case.number)
+        if made is None or _is_old(case, made):
             missing.append(case)
         else:
             receipts.spend(home, case.number)
     if missing:
         receipts.issue(home, [receipts.receipt_case(case, party) for case in missing])
+
+
+def _is_old(case: Case, receipt: bytes) -> bool:
+    """Whether a receipt was made before the case was reopened."""
+    reopened, completed = case.record.reopened, read(receipt).case.completed
+    return reopened is not None and completed is not None and completed < reopened

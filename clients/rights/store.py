@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 
 from clients.consents.forgetting import clear_traces
 from clients.rights.cases import Case, Locators, Record
-from clients.rights.tables import cases
+from clients.rights.tables import cases, kept
 from clients.tables.times import moment, time_of
 from clients.vault import KEY_BYTES, NONCE_BYTES, Vault, metadata
 from privacy.errors import DeadlinePassed, SealBroken, SilhouetteError
@@ -106,7 +106,19 @@ class CaseStore:
                     for case in saved
                 ],
             )
+        self._note_kept(connection, [case for case in saved if case.state is CaseState.COMPLETED])
         return saved
+
+    def _note_kept(self, connection: Connection, ended: Sequence[Case]) -> None:
+        """When somebody has to look again at what was kept of these cases."""
+        for part in _parts([case.number for case in ended]):
+            connection.execute(delete(kept).where(kept.c.number.in_(part)))
+        days = {case.number: case.kept_until for case in ended}
+        values = [
+            {"number": number, "day": day.toordinal()} for number, day in days.items() if day is not None
+        ]
+        if values:
+            connection.execute(insert(kept), values)
 
     def mark_alarmed(self, connection: Connection, numbers: Sequence[str], day: date) -> None:
         """An alarm was raised about these cases on a day."""
@@ -114,11 +126,13 @@ class CaseStore:
             connection.execute(update(cases).where(cases.c.number.in_(part)).values(alarmed=day.toordinal()))
 
     def remove_ended(self, now: datetime) -> int:
-        """Remove cases that ended longer than `KEPT_DAYS` ago; how many."""
+        """Remove cases that ended longer than `KEPT_DAYS` ago, and of which no row is kept; how many."""
         before = moment(now - timedelta(days=KEPT_DAYS))
         ended = cases.c.state.in_([state.value for state in ENDED])
         with self.transaction() as connection:
-            return int(connection.execute(delete(cases).where(ended, cases.c.updated < before)).rowcount)
+            is_kept = cases.c.number.in_(select(kept.c.number))
+            query = delete(cases).where(ended, cases.c.updated < before, ~is_kept)
+            return int(connection.execute(query).rowcount)
 
     def clear_traces(self) -> None:
         """Leave no older version of a locator in the database's log; another time when that is in use."""
@@ -164,6 +178,16 @@ class CaseStore:
             query = query.where(cases.c.due <= until.toordinal())
         with self.engine.connect() as connection:
             return [_line(row) for row in connection.execute(query)]
+
+    def kept_lines(self, until: date) -> list[tuple[Line, date]]:
+        """Cases with a kept row that somebody has to look at, and from which day on: those up to a day, and all that
+        were reopened for it and have not ended yet."""
+        columns = [*(cases.c[name] for name in Line._fields), kept.c.day]
+        is_open = cases.c.state.not_in([state.value for state in ENDED])
+        query = select(*columns).join(kept, kept.c.number == cases.c.number)
+        query = query.where((kept.c.day <= until.toordinal()) | is_open).order_by(kept.c.day, cases.c.number)
+        with self.engine.connect() as connection:
+            return [(_line(row), date.fromordinal(row.day)) for row in connection.execute(query)]
 
     def counts(self) -> dict[str, int]:
         """How many cases there are in each state."""

@@ -29,6 +29,7 @@ _REQUESTS: Final = (
     "dsr.completed",
     "dsr.partial",
     "dsr.rejected",
+    "dsr.reopened",
     "dsr.receipt_issued",
 )
 _REMOVALS: Final = ("retention.expired", "key.shredded", "tag.deleted", "restore.replayed")
