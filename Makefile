@@ -12,7 +12,7 @@ WORKERS ?= 3
 FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-enterprises bench-forgetting test scenarios check format docs lock clean
+.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-splits bench-enterprises bench-forgetting test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,9 @@ bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator
 
 bench-risk: $(STAMP)  ## Scorecard and boosting on public data over real Flower: ONLY=scorecard,boosting_20x5.
 	$(BIN)/python -m benchmarks.risk_over_flower $(if $(ONLY),--only $(ONLY))
+
+bench-splits: $(STAMP)  ## Our trees beside scikit-learn's over ten splits; CREDIT_DATA names the folder.
+	$(BIN)/python -m benchmarks.boosting_splits --data $(CREDIT_DATA)
 
 bench-gate: $(STAMP)  ## What the gate costs beside a job: ROWS=1000000 FIELDS=50.
 	$(BIN)/python -m benchmarks.gate --rows $(ROWS) --fields $(FIELDS)
