@@ -1,7 +1,7 @@
 """The whole error hierarchy. Each class has a stable `code`; each instance a `key` into the text catalogue.
 
     SilhouetteError
-      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid
+      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid, NotFound, StateConflict
       Refused           Denied, StaleSnapshot, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted,
                         LogUnavailable, ReviewerNotIndependent
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
@@ -80,6 +80,18 @@ class EventInvalid(InputError):
     """An event of the audit log holds what might be an identifier or free text."""
 
     code = "event_invalid"
+
+
+class NotFound(InputError):
+    """What somebody names is not there, or not for them to see."""
+
+    code = "not_found"
+
+
+class StateConflict(InputError):
+    """It cannot be done in the state that the thing is in now: another has been faster, or it is over."""
+
+    code = "state_conflict"
 
 
 class Refused(SilhouetteError):
