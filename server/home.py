@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlalchemy import Engine
 
 from federation.audit_log import AuditLog
 from federation.children import free_port
@@ -24,6 +25,7 @@ from federation.post_messages import LedgerHead
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
+from server.db.engine import database_url, open_database
 from server.post import PostOffice
 from server.post_database import PostDatabase
 from server.post_ledger import LedgerShelf
@@ -33,13 +35,18 @@ CERTIFICATE_DAYS: Final = 825
 """The longest life that common TLS clients accept for a server certificate."""
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`coordinator.json`: where the public port listens and under which name nodes reach it."""
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`coordinator.json`: where the public port listens and under which name nodes reach it.
+
+    database_url, database_url_file: where jobs and accounts are kept when not in the home (`server.db.engine`).
+    """
 
     host: str
     port: int
     public_name: str
     superlink_port: int
+    database_url: str = ""
+    database_url_file: str = ""
 
 
 class Running(msgspec.Struct, forbid_unknown_fields=True):
@@ -169,6 +176,12 @@ class CoordinatorHome:
     @property
     def _post_database(self) -> PostDatabase:
         return PostDatabase(self.folder / "post")
+
+    @cached_property
+    def database(self) -> Engine:
+        """Jobs, words, publications and accounts. Raises `ConfigInvalid` for a URL that cannot be used."""
+        settings = self.settings
+        return open_database(database_url(self.folder, settings.database_url, settings.database_url_file))
 
     @property
     def relay_secret(self) -> str:
