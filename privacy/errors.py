@@ -1,9 +1,11 @@
 """The whole error hierarchy. Each class has a stable `code`; each instance a `key` into the text catalogue.
 
     SilhouetteError
-      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid, NotFound, StateConflict
+      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid, NotFound, StateConflict,
+                        AccountInvalid
       Refused           Denied, StaleSnapshot, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted,
-                        LogUnavailable, ReviewerNotIndependent
+                        LogUnavailable, ReviewerNotIndependent, NotAuthenticated, LoginsLocked, AccessDenied,
+                        SecondPersonMissing
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
       CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken,
                         ProofInvalid
@@ -94,6 +96,12 @@ class StateConflict(InputError):
     code = "state_conflict"
 
 
+class AccountInvalid(InputError):
+    """A user's name, password, roles or token is not acceptable, or such an account is there already."""
+
+    code = "account_invalid"
+
+
 class Refused(SilhouetteError):
     """A rule forbids it. reason: its code for auditors and officers, where there is one."""
 
@@ -182,6 +190,30 @@ class ReviewerNotIndependent(Refused):
 
     code = "reviewer_not_independent"
     reason = Reason.ADM_NO_HUMAN_PATH
+
+
+class NotAuthenticated(Refused):
+    """Nobody has proved who calls: a wrong password, or a login, code or token that is unknown or over."""
+
+    code = "not_authenticated"
+
+
+class LoginsLocked(Refused):
+    """Too many logins failed under one name: for a while no password is looked at."""
+
+    code = "logins_locked"
+
+
+class AccessDenied(Refused):
+    """The caller's roles do not give this."""
+
+    code = "access_denied"
+
+
+class SecondPersonMissing(Refused):
+    """It takes two persons, and a second one has not confirmed exactly this, or not in time."""
+
+    code = "second_person_missing"
 
 
 class ProtocolError(SilhouetteError):
