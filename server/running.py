@@ -24,21 +24,17 @@ from rich.progress import (
 from federation.children import program
 from federation.jobfile import JobFile, read_job_file
 from federation.jobs import Job
-from privacy.errors import ConfigInvalid, PeerDropped, PeerFailed
+from privacy.errors import ConfigInvalid, PeerFailed
 from privacy.texts import catalogue, current_language, text
 from server.again import job_again
-from server.flower import FINISHED, FlowerControl, build_bundle
+from server.attempts import Attempt
+from server.flower import FlowerControl
 from server.home import CoordinatorHome
-from server.invitation import RelayAdmin
 from server.local import LocalFederation
-from server.records import JobRecord, Outcome
+from server.records import Outcome
 from server.report import build_report, print_report, write_report
 
 POLL_SECONDS: Final = 0.2
-START_SECONDS: Final = 60.0
-"""Flower starts the ServerApp within a few seconds; after this long it never will."""
-FLOWER_POLLS: Final = 10
-"""Flower itself is asked about the run only at every tenth look."""
 
 SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
 MINIMUM_PEOPLE: Final = 300
@@ -49,53 +45,27 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 
 class SubmittedJob:
-    """One job that a coordinator runs."""
+    """One job that a coordinator runs at once, without asking at the desks."""
 
     def __init__(self, home: CoordinatorHome, job: Job) -> None:
-        if home.running is None:
-            raise ConfigInvalid("not_serving", folder=home.folder)
-        strangers = set(job.roles.all) - {party.name for party in home.roster.parties}
-        if strangers:
-            raise PeerDropped("party_not_enrolled", party=", ".join(sorted(strangers)))
-        self._home = home
-        self.record = JobRecord.create(home, job)
-        self._control = FlowerControl(home)
-        self._run_id = self._control.start(build_bundle(), self.record.job_id)
+        self._attempt = Attempt.start(home, job, FlowerControl(home))
+        self.record = self._attempt.record
 
     def follow(self, on_event: OnEvent) -> Outcome:
         """Report events as they come, until the job has ended."""
-        seen, polls = 0, 0
-        give_up = time.monotonic() + START_SECONDS
+        seen = 0
         while True:
             for event in self.record.events(after=seen):
                 seen += 1
                 on_event(event)
-            outcome = self.record.outcome
+            outcome = self._attempt.look()
             if outcome is not None:
                 return outcome
-            if not seen and time.monotonic() > give_up:
-                self._control.stop(self._run_id)
-                self.record.fail(PeerFailed("run_not_started", seconds=START_SECONDS))
-            polls += 1
-            if polls % FLOWER_POLLS == 0:
-                self._check_run()
             time.sleep(POLL_SECONDS)
-
-    def _check_run(self) -> None:
-        """The ServerApp writes the outcome; if Flower ended it without one, that is the outcome."""
-        status, _, details = self._control.status(self._run_id)
-        if status == FINISHED and self.record.outcome is None:
-            self.record.fail(PeerFailed("run_ended_early", details=details or "-"))
 
     def interrupt(self) -> None:
         """Stop the run, and say so in the record."""
-        for event in self.record.events():
-            if event["event"] == "inviting":
-                # The ServerApp is ended before it can close its session; waiting nodes must learn of it.
-                RelayAdmin(self._home.roster, self._home.relay_secret, event["session"]).close()
-        self._control.stop(self._run_id)
-        if self.record.outcome is None:
-            self.record.fail(PeerFailed("job_interrupted"))
+        self._attempt.interrupt(PeerFailed("job_interrupted"))
 
 
 class Display:

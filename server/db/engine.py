@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -91,6 +91,12 @@ def begin_writing(execute: Callable[[str], object], engine: Engine) -> None:
     """Take SQLite's only place for a writer now: one that has read before could not take it without an error."""
     if engine.dialect.name == "sqlite":
         execute("BEGIN IMMEDIATE")
+
+
+def exclusively(session: Session, lock: int) -> None:
+    """Until the end of this transaction nobody else has this lock; SQLite has one writer at a time anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 def _checked(url: str, name: str) -> URL:

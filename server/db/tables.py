@@ -69,7 +69,7 @@ class JobRow(Base):
 
     attempt: how often it was started; record: folder of the present attempt's record; run: Flower's number of the run;
     runner, held_until: which process follows it, and until when another leaves it alone. stopper: who asked to stop it.
-    copied: how many lines of the present attempt's record are among the events.
+    copied: how many lines of the present attempt's record are among the events; events: how many there are in all.
     """
 
     __tablename__ = "job"
@@ -84,6 +84,7 @@ class JobRow(Base):
     parties: Mapped[list[str]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(NAME))
     proposer: Mapped[str] = mapped_column(String(ACCOUNT))
+    proposer_role: Mapped[str] = mapped_column(String(NAME))
     proposed: Mapped[datetime.datetime] = mapped_column(Moment)
     expires: Mapped[datetime.datetime] = mapped_column(Moment)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
@@ -94,6 +95,7 @@ class JobRow(Base):
     held_until: Mapped[datetime.datetime | None] = mapped_column(Moment, default=None)
     stopper: Mapped[str] = mapped_column(String(ACCOUNT), default="")
     copied: Mapped[int] = mapped_column(Integer, default=0)
+    events: Mapped[int] = mapped_column(Integer, default=0)
     started: Mapped[datetime.datetime | None] = mapped_column(Moment, default=None)
     ended: Mapped[datetime.datetime | None] = mapped_column(Moment, default=None)
     code: Mapped[str] = mapped_column(String(NAME), default="")
@@ -101,19 +103,21 @@ class JobRow(Base):
 
 
 class WordRow(Base):
-    """One party's answer to a proposal, as it was signed."""
+    """One party's answer to a proposal. signed: as it was sent, with its signature (`federation.proposals`)."""
 
     __tablename__ = "word"
 
     job: Mapped[str] = mapped_column(ForeignKey("job.number", ondelete="CASCADE"), primary_key=True)
     party: Mapped[str] = mapped_column(String(NAME), primary_key=True)
     approved: Mapped[bool] = mapped_column(Boolean)
-    code: Mapped[str] = mapped_column(String(NAME), default="")
-    made_by: Mapped[str] = mapped_column(String(NAME))
-    until: Mapped[datetime.datetime | None] = mapped_column(Moment, default=None)
-    policy: Mapped[str] = mapped_column(String(DIGEST), default="")
-    statement: Mapped[bytes] = mapped_column(LargeBinary)
-    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    by: Mapped[str] = mapped_column(String(NAME))
+    made: Mapped[datetime.datetime] = mapped_column(Moment)
+    until: Mapped[datetime.datetime] = mapped_column(Moment)
+    policy: Mapped[str] = mapped_column(String(DIGEST))
+    code: Mapped[str] = mapped_column(String(DIGEST))
+    reasons: Mapped[list[str]] = mapped_column(JSON)
+    signed: Mapped[bytes] = mapped_column(LargeBinary)
     received: Mapped[datetime.datetime] = mapped_column(Moment)
 
 
@@ -133,15 +137,14 @@ class EventRow(Base):
 
 
 class PublicationRow(Base):
-    """A party's list of one noun, the newest, as it was signed. number: it only grows."""
+    """A party's newest list of one noun. number: it only grows; signed: as it was sent (`federation.publications`)."""
 
     __tablename__ = "publication"
 
     party: Mapped[str] = mapped_column(String(NAME), primary_key=True)
     noun: Mapped[str] = mapped_column(String(NAME), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger)
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    signed: Mapped[bytes] = mapped_column(LargeBinary)
     received: Mapped[datetime.datetime] = mapped_column(Moment)
 
 
