@@ -17,6 +17,7 @@ from clients import evidence
 from clients.audiences.cli import audience_app
 from clients.backup.cli import backup_app
 from clients.consents.cli import consent_app
+from clients.desk.accounts import open_accounts
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
 from clients.forgetting.cli import models_app
@@ -26,6 +27,7 @@ from clients.lending.cli import lending_app
 from clients.rights.cli import request_app
 from clients.small_handler import add_small
 from clients.validation.cli import validation_app
+from federation.access.cli import make_users_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
@@ -48,6 +50,7 @@ app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
 app.add_typer(incident_app, name="incident")
 app.add_typer(add_small(make_audit_app(evidence.open_log, evidence.documents, evidence.keys)), name="audit")
+app.add_typer(make_users_app(open_accounts), name="users")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]

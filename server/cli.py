@@ -10,14 +10,16 @@ from typing import Annotated
 
 import typer
 
+from federation.access.cli import make_users_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INTERRUPTED, make_app, out, print_json, problems, run_app
 from privacy.texts import text
-from server import evidence
+from server import accounts, evidence
 from server.db.cli import database_app
 
 app = make_app(text("server.help"))
 app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
+app.add_typer(make_users_app(accounts.open_accounts), name="users")
 app.add_typer(database_app, name="database")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]

@@ -29,6 +29,7 @@ from joserfc.jws import JWSRegistry
 
 from federation.access.issuer_keys import IssuerKeys, keys_at
 from federation.access.people import ISSUER_PREFIX
+from federation.files import read_toml
 from federation.pace import utc_now
 from privacy.access import Caller, Means, Role
 from privacy.audit import is_name
@@ -37,6 +38,7 @@ from privacy.errors import NotAuthenticated
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "Ed25519")
 """Signatures alone. Ed25519 is the name that RFC 9864 gives to what most issuers still call EdDSA."""
 LEEWAY_SECONDS: Final = 60
+SETTINGS_FILE: Final = "issuer.toml"
 MAX_TOKEN_BYTES: Final = 16_384
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
@@ -46,7 +48,7 @@ warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=Securi
 
 
 class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose tokens are taken. keys: an https address or a file with its JWKS.
+    """`issuer.toml` of a home: whose tokens are taken. keys: an https address or a file of the home with its JWKS.
 
     name, roles_claim: the claims that name a user and their roles (a dotted path goes into objects); roles: what the
     issuer's roles are here.
@@ -79,11 +81,6 @@ class Issuer:
         # what a reader has to understand is in "crit", and that is checked all the same.
         self._registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
-    @classmethod
-    def open(cls, settings: IssuerSettings, folder: Path) -> Issuer:
-        """With the keys where the settings say; files are in `folder`. Raises `ConfigInvalid`."""
-        return cls(settings, keys_at(settings.keys, folder))
-
     def lookup(self, bearer: str) -> Caller:
         """Who calls with a token. Raises `NotAuthenticated`, which names what is wrong with it."""
         if len(bearer) > MAX_TOKEN_BYTES:
@@ -115,6 +112,15 @@ class Issuer:
         names = held.split() if isinstance(held, str) else held if isinstance(held, list) else []
         table = self._settings.roles
         return frozenset(table[name] for name in names if isinstance(name, str) and name in table)
+
+
+def issuer_of(folder: Path) -> Issuer | None:
+    """The issuer that a home's `issuer.toml` names; None without such a file. Raises `ConfigInvalid`."""
+    file = folder / SETTINGS_FILE
+    if not file.exists():
+        return None
+    settings = read_toml(file, IssuerSettings)
+    return Issuer(settings, keys_at(settings.keys, folder))
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:

@@ -1,7 +1,6 @@
 """What an edge's database keeps about those who work with it. No secret is in clear.
 
-The coordinator makes these tables by its migrations, a node by `AccessBase.metadata.create_all` in its vault's
-database.
+The coordinator makes these tables by its migrations, a node by `make_tables` in its vault's database.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Insert, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, ForeignKey, Insert, MetaData, String, Text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -122,6 +122,14 @@ class Pending(AccessBase):
     answer: Mapped[str] = mapped_column(String(16))
     answered: Mapped[datetime.datetime | None] = mapped_column(Moment)
     used: Mapped[datetime.datetime | None] = mapped_column(Moment)
+
+
+def make_tables(engine: Engine) -> None:
+    """Make what is not there yet, where no migration does."""
+    try:
+        AccessBase.metadata.create_all(engine)
+    except DatabaseError:  # another process has just made them
+        AccessBase.metadata.create_all(engine)
 
 
 def count_one(session: Session, name: str, minute: int) -> None:

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
+from federation.access.tables import AccessBase
 from privacy.errors import ConfigInvalid
 from server.db.engine import begin_writing
 from server.db.tables import Base
@@ -26,7 +27,7 @@ _LOCK: Final = 0x53494C48
 
 def metadata() -> list[MetaData]:
     """All tables of the coordinator's database."""
-    return [Base.metadata]
+    return [Base.metadata, AccessBase.metadata]
 
 
 def configuration_of() -> dict[str, Any]:
