@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients import evidence
+from clients.approvals.cli import jobs_app
 from clients.audiences.cli import audience_app
 from clients.backup.cli import backup_app
 from clients.consents.cli import consent_app
@@ -49,6 +50,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
 app.add_typer(incident_app, name="incident")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(add_small(make_audit_app(evidence.open_log, evidence.documents, evidence.keys)), name="audit")
 app.add_typer(make_users_app(open_accounts), name="users")
 
@@ -96,20 +98,24 @@ def init(
     policy: Annotated[Path | None, typer.Option(help=text("node.option_policy"))] = None,
     rehearse: Annotated[Path | None, typer.Option(help=text("node.option_rehearse"))] = None,
     coordinator: Annotated[str, typer.Option(help=text("node.option_coordinator"))] = "",
+    approve_by_policy: Annotated[bool, typer.Option(help=text("approvals.option_by_policy"))] = False,
 ) -> None:
     from clients.gate.rehearsal import activate_for_rehearsal
     from clients.home import NodeHome, NodeSettings
     from clients.tables import TableSpec
     from clients.tables.problems import refuse
     from federation.files import read_toml
+    from federation.proposals import DecidedBy
     from privacy.errors import ConfigInvalid
 
+    by_policy = approve_by_policy or rehearse is not None
     spec = absolute(read_toml(table, TableSpec), table.parent)
     plain = {
         "name": name,
         "table": msgspec.to_builtins(spec),
         "allow_testing_profile": allow_testing_profile,
         "accept_distance_disclosure": accept_distance_disclosure,
+        "approves": (DecidedBy.POLICY if by_policy else DecidedBy.PERSON).value,
     }
     try:
         settings = msgspec.convert(plain, NodeSettings)

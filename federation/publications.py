@@ -41,12 +41,12 @@ MAX_PUBLICATION_BYTES: Final = 1 << 20
 MAX_ITEMS: Final = 2_000
 MAX_COLUMNS: Final = 4_000
 _MAX_NAMES: Final = 256
-_SHORT: Final = 120
+LONGEST_LABEL: Final = 120
 _SMALLEST_K: Final = 5
 """The k_min of the weakest profile (`privacy.parameters`)."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
-Label = Annotated[str, Meta(max_length=_SHORT)]
+Label = Annotated[str, Meta(max_length=LONGEST_LABEL)]
 Size = Annotated[int, Meta(ge=0, lt=2**53)]
 """Of people, rounded down to a multiple of k_min."""
 SmallestGroup = Annotated[int, Meta(ge=_SMALLEST_K, le=100_000)]
@@ -202,6 +202,17 @@ DISCLOSES: Final = Disclosures(
 """Whoever may look at the coordinator's console sees the same."""
 
 _PUBLICATION: Final[msgspec.msgpack.Decoder[Publication]] = msgspec.msgpack.Decoder(Publication)
+
+
+def publication_of(
+    noun: Noun, party: str, number: int, made: datetime, items: object, **others: str
+) -> Publication:
+    """A list of this noun, checked: it is what the coordinator takes. Raises `MessageInvalid`."""
+    plain = msgspec.to_builtins({"party": party, "number": number, "made": made, "items": items, **others})
+    try:
+        return msgspec.convert(plain, KIND_OF[noun])
+    except msgspec.ValidationError:
+        raise MessageInvalid("desk_record") from None
 
 
 def sign_publication(publication: Publication, identity: Identity, coordinator: str) -> bytes:
