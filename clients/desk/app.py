@@ -30,13 +30,14 @@ from clients.consents.node import bring_in_for_withdrawal, changes_of
 from clients.consents.prompts import ask
 from clients.consents.tables import Restriction, Source
 from clients.desk.handling import Work, handler
-from clients.desk.problems import DeskError, answer, problem_of
+from clients.desk.problems import DeskError, problem_of
 from clients.desk.requests import Prompting, Question, Restraint, Said, Told, Withdrawal, read
 from clients.desk.rights import RightsDesk
 from clients.desk.serving import desk_token
 from clients.desk.subject.routes import add_subject_page
 from clients.desk.subject.sessions import Sessions
 from clients.home import NodeHome
+from federation.web.problems import answer
 from privacy.rights import ARTICLES_OF_KIND, RequestKind
 
 
