@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from federation.jobs import Name
+from federation.proposals import Moment
 from federation.roles import Disclosure, Disclosures
 from federation.signed_records import open_record, sign_record
 from privacy.catalog import Sensitivity
@@ -45,7 +46,6 @@ LONGEST_LABEL: Final = 120
 _SMALLEST_K: Final = 5
 """The k_min of the weakest profile (`privacy.parameters`)."""
 
-Moment = Annotated[datetime, Meta(tz=True)]
 Label = Annotated[str, Meta(max_length=LONGEST_LABEL)]
 Size = Annotated[int, Meta(ge=0, lt=2**53)]
 """Of people, rounded down to a multiple of k_min."""
@@ -75,11 +75,7 @@ class Wording(_Closed, frozen=True):
 
 
 class Column(_Closed, frozen=True):
-    """One column that jobs may name.
-
-    kind, category, sensitivity: of its class in the field catalogue, empty where it has none; published: how others may
-    call it.
-    """
+    """One column that jobs may name. kind, category, sensitivity: of its class in the catalogue, if it has one."""
 
     name: Label
     kind: Annotated[str, Meta(max_length=64)] = ""
@@ -114,7 +110,7 @@ class RegisteredPurpose(_Closed, frozen=True):
 
 
 class PublishedModel(_Closed, frozen=True):
-    """A model's card, without what would tell of single people. rows: rounded down to a multiple of k_min."""
+    """A model's card. rows: rounded down to a multiple of k_min."""
 
     number: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     kind: Name
@@ -199,7 +195,6 @@ DISCLOSES: Final = Disclosures(
         Disclosure("requests", ("desk.requests/1",)),
     ),
 )
-"""Whoever may look at the coordinator's console sees the same."""
 
 _PUBLICATION: Final[msgspec.msgpack.Decoder[Publication]] = msgspec.msgpack.Decoder(Publication)
 

@@ -15,7 +15,15 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 
 from federation.post_messages import MAX_WAIT_SECONDS
 from federation.post_requests import Claim
-from federation.proposals import MAX_WORD_BYTES, Proposal, Word, encode_proposals, open_word, version_of
+from federation.proposals import (
+    MAX_PROPOSALS,
+    MAX_WORD_BYTES,
+    Proposal,
+    Word,
+    encode_proposals,
+    open_word,
+    version_of,
+)
 from federation.publications import MAX_PUBLICATION_BYTES, Noun, Publication, open_publication
 from federation.signed_records import FRAME_BYTES
 from privacy.errors import CryptoError, InputError, ProtocolError, StateConflict
@@ -68,7 +76,7 @@ def add_desk(app: FastAPI, post: Post, desk: DeskService) -> None:
         while known == version_of(found) and time.monotonic() < until:
             await asyncio.sleep(LOOK_SECONDS)
             found = await asyncio.to_thread(desk.proposals_for, claim.party)
-        return Response(encode_proposals(found), media_type=_MSGPACK)
+        return Response(encode_proposals(found[:MAX_PROPOSALS]), media_type=_MSGPACK)
 
     @app.put("/desk/proposals/{number}/word")
     async def say(number: _NumberPath, request: Request) -> Response:

@@ -107,6 +107,15 @@ def test_a_person_outweighs_the_policy(tmp_path):
     assert (word.approved, word.reasons) == (False, ("R-JOB-NOT-APPROVED",))
 
 
+def test_a_waiting_node_hears_of_what_is_new(scene):
+    client = scene.client("shop")
+    known = client.proposals().version
+    assert client.proposals(known, 1).version == known, "nothing new, after the wait"
+    scene.desk.propose(proposal(number=OTHER))
+    found = client.proposals(known, 20)
+    assert [one.number for one in found.proposals] == [NUMBER, OTHER]
+
+
 # --- the inbox
 
 
