@@ -70,7 +70,14 @@ def funnel(name: str, title: str, steps: Sequence[tuple[str, Number]], axis: str
     option = {
         "tooltip": {"trigger": "item"},
         "legend": {"show": False},
-        "series": [{"type": "funnel", "sort": "none", "data": data, "label": {"position": "inside"}}],
+        "series": [
+            {
+                "type": "funnel",
+                "sort": "none",
+                "data": data,
+                "label": {"position": "right", "formatter": "{b}  {c}"},
+            }
+        ],
     }
     return Figure(name, title, option, (axis, unit), tuple(steps))
 

@@ -37,7 +37,7 @@ class Guard:
     authenticate: who calls, or None; raises `NotAuthenticated` for a proof that is worth nothing. Called in a thread.
     on_denied, on_granted: told the caller, the permission and the route's path template, before anything is done; if
     they raise, nothing is. rates: how often one caller may come.
-    api: the prefix of what programs call; everything else is a page.
+    api: how the paths begin that programs call; everything else is a page.
     """
 
     authenticate: Callable[[Request], Caller | None]
@@ -45,7 +45,7 @@ class Guard:
     on_denied: Callable[[Caller, Permission, str], None]
     on_granted: Callable[[Caller, Permission, str], None] = lambda caller, permission, path: None
     rates: RateLimits | None = None
-    api: str = "/api/"
+    api: tuple[str, ...] = ("/api/",)
     login: str = "/login"
 
     def is_page(self, request: Request) -> bool:
@@ -136,6 +136,16 @@ class Open:
             check_site(request)
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A dependency that does nothing: the route's own code makes sure of who calls. reason: how."""
+
+    reason: str
+
+    async def __call__(self) -> None:
+        return None
+
+
 def needs(permission: Permission) -> Any:
     """Declare that a route needs a permission; as a parameter's default it gives the `Caller`."""
     return Depends(Needs(permission))
@@ -151,6 +161,11 @@ def open_to_all(reason: str) -> Any:
     return Depends(Open(reason))
 
 
+def guarded_elsewhere(reason: str) -> Any:
+    """Declare that a route has a guard of its own, such as a node's signature or a subject's link. reason: which."""
+    return Depends(Elsewhere(reason))
+
+
 async def _current(request: Request) -> Caller:
     caller = await caller_of(request)
     if caller is None:
@@ -161,7 +176,7 @@ async def _current(request: Request) -> Caller:
 Current = Annotated[Caller, Depends(_current)]
 """A parameter: the caller that the route's declaration has let by."""
 
-Declaration = Permission | Needs | Open
+Declaration = Permission | Needs | Open | Elsewhere
 """Of a route: the permission, or why there is none."""
 
 
@@ -200,8 +215,8 @@ def path_template(request: Request) -> str:
     return template
 
 
-def _declared(dependant: Dependant) -> Iterator[Needs | Open]:
+def _declared(dependant: Dependant) -> Iterator[Needs | Open | Elsewhere]:
     for part in dependant.dependencies:
-        if isinstance(part.call, Needs | Open):
+        if isinstance(part.call, Needs | Open | Elsewhere):
             yield part.call
         yield from _declared(part)

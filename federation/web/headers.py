@@ -29,7 +29,10 @@ KEPT_FOR_GOOD: Final = "public, max-age=31536000, immutable"
 
 
 class SecurityHeaders:
-    """ASGI middleware, the outermost one. secure: whether browsers come by https."""
+    """ASGI middleware, the outermost one. secure: whether browsers come by https.
+
+    A page that sets one of these itself keeps it: the subject's page has a policy of its own.
+    """
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app
@@ -40,7 +43,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", KEPT_NOWHERE)
             await send(message)
 

@@ -147,8 +147,12 @@ def install(
             headers.setdefault("WWW-Authenticate", 'Bearer realm="silhouette"')
         if page is None or not is_page(request):
             return answer(problem, headers)
-        found = page(request, problem)
-        shown = found if isinstance(found, Response) else await found
+        try:
+            found = page(request, problem)
+            shown = found if isinstance(found, Response) else await found
+        except Exception as broken:
+            log.error("a problem's page failed: %s", type(broken).__name__)
+            return answer(problem, headers)
         shown.headers.update(headers)
         return shown
 

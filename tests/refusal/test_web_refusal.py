@@ -228,6 +228,15 @@ def test_what_goes_wrong_inside_is_told_to_nobody(scene, caplog):
     assert caplog.text.count("RuntimeError") == 2
 
 
+def test_a_page_of_a_problem_that_fails_itself_tells_nothing(scene, caplog, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(scene.pages, "render", fails)
+    problem(scene.call("GET", "/nothing"), 404, "not_found")
+    assert "canary" not in caplog.text
+
+
 def test_an_answer_that_breaks_off_tells_nothing_either(caplog):
     scene = Scene()
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from web_scene import Scene, problem, raw
 
-from federation.web.guard import Needs, Open, needs, permission_of, walk
+from federation.web.guard import Elsewhere, Needs, Open, guarded_elsewhere, needs, permission_of, walk
 from federation.web.idempotency import MemoryStorage
 from federation.web.paging import Page, Wanted, make_cursor, read_cursor
 from federation.web.problems import problem_of
@@ -47,6 +47,10 @@ def test_what_declares_nothing_or_two_things_is_found():
     def both():
         return None
 
+    @app.post("/signed", dependencies=[guarded_elsewhere("a node signs its request")])
+    def signed():
+        return None
+
     @router.get("/inside")
     def inside():
         return None
@@ -62,6 +66,7 @@ def test_what_declares_nothing_or_two_things_is_found():
     assert found == {
         "/plain": None,
         "/both": None,
+        "/signed": Elsewhere("a node signs its request"),
         "/deep/inside": Permission.AUDIT_READ,
         "/mounted": None,
         "/socket": None,

@@ -40,7 +40,7 @@
         confine: true,
         backgroundColor: paper,
         borderColor: muted,
-        textStyle: { color: ink, fontSize: 13 },
+        textStyle: { color: ink, fontSize: 13, fontFamily: getComputedStyle(document.body).fontFamily },
       },
       given.tooltip
     );
@@ -65,7 +65,11 @@
       const found = Object.assign({}, series);
       if (series.type === "bar") found.barMaxWidth = 28;
       if (["funnel", "sankey", "heatmap"].includes(series.type)) {
-        found.label = Object.assign({ color: ink, textBorderColor: paper, textBorderWidth: 2 }, series.label);
+        found.label = Object.assign({ color: ink, textBorderWidth: 0, fontSize: 13 }, series.label);
+      }
+      if (series.type === "funnel") {
+        found.itemStyle = { color: colour("--chart1"), borderColor: paper, borderWidth: 2 };
+        Object.assign(found, { left: 0, right: "30%", top: 8, bottom: 8 });
       }
       return found;
     });
