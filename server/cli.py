@@ -32,10 +32,11 @@ def init(
     public_name: Annotated[str, typer.Option(help=text("server.option_public_name"))],
     host: Annotated[str, typer.Option(help=text("server.option_host"))] = "0.0.0.0",  # noqa: S104
     port: Annotated[int, typer.Option(min=0, max=65535, help=text("server.option_port"))] = 8440,
+    console_port: Annotated[int, typer.Option(min=0, max=65535, help=text("api.option_console_port"))] = 8441,
 ) -> None:
     from server.home import CoordinatorHome
 
-    created = CoordinatorHome.create(home, host, port, public_name)
+    created = CoordinatorHome.create(home, host, port, public_name, console_port)
     out.print(text("server.initialised", home=home, roster=created.roster_file))
 
 
@@ -68,6 +69,25 @@ def serve(home: HomeOption) -> None:
 
     coordinator = CoordinatorHome.open(home)
     asyncio.run(serve_home(coordinator, lambda url: out.print(text("server.serving", url=url))))
+
+
+@app.command(help=text("api.help_console"))
+def console(
+    home: HomeOption,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help=text("api.option_port"))] = None,
+) -> None:
+    from server.console_service import serve_console
+    from server.home import CoordinatorHome
+
+    coordinator = CoordinatorHome.open(home)
+    asyncio.run(serve_console(coordinator, lambda url: out.print(text("api.serving", url=url)), port))
+
+
+@app.command(help=text("api.help_openapi"))
+def openapi() -> None:
+    from server.console_service import openapi_document
+
+    print_json(openapi_document())
 
 
 @app.command(help=text("server.help_status"))

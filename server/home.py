@@ -33,12 +33,15 @@ from server.post_ledger import LedgerShelf
 HOME_VARIABLE: Final = "SILHOUETTE_HOME"
 CERTIFICATE_DAYS: Final = 825
 """The longest life that common TLS clients accept for a server certificate."""
+_CONSOLE_KEY_BYTES: Final = 32
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`coordinator.json`: where the public port listens and under which name nodes reach it.
 
     database_url, database_url_file: where jobs and accounts are kept when not in the home (`server.db.engine`).
+    console_host, console_port: where the console listens; 0: `serve` starts none. console_url: under which address
+    people come, when a proxy stands before it.
     """
 
     host: str
@@ -47,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     superlink_port: int
     database_url: str = ""
     database_url_file: str = ""
+    console_host: str = "127.0.0.1"
+    console_port: int = 0
+    console_url: str = ""
 
 
 class Running(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,8 +69,13 @@ class CoordinatorHome:
         self.folder = folder
 
     @classmethod
-    def create(cls, folder: Path, host: str, port: int, public_name: str) -> CoordinatorHome:
-        """Make the folder, the keys, the TLS certificate and an empty roster. Raises `ConfigInvalid` if it exists."""
+    def create(
+        cls, folder: Path, host: str, port: int, public_name: str, console_port: int = 0
+    ) -> CoordinatorHome:
+        """Make the folder, the keys, the TLS certificate and an empty roster. Raises `ConfigInvalid` if it exists.
+
+        console_port: 0 for a coordinator without a console.
+        """
         home = cls(folder)
         if home.settings_file.exists():
             raise ConfigInvalid("home_exists", folder=folder)
@@ -72,7 +83,7 @@ class CoordinatorHome:
         folder.chmod(0o700)
         (folder / "logs").mkdir(exist_ok=True)
         (folder / "jobs").mkdir(exist_ok=True)
-        settings = Settings(host, port or free_port(), public_name, free_port())
+        settings = Settings(host, port or free_port(), public_name, free_port(), console_port=console_port)
         certificate, key = make_certificate(public_name)
         write_secret(home.tls_key_file, key)
         home.certificate_file.write_bytes(certificate)
@@ -187,6 +198,14 @@ class CoordinatorHome:
     def relay_secret(self) -> str:
         """The bearer token with which the driver opens and closes sessions on loopback."""
         return self._relay_secret_file.read_text()
+
+    @property
+    def console_key(self) -> bytes:
+        """With which the console signs what its pages carry against forgery; made when it is first wanted."""
+        file = self.folder / "console.key"
+        if not file.exists():
+            replace_file(file, secrets.token_bytes(_CONSOLE_KEY_BYTES), secret=True)
+        return file.read_bytes()
 
     @property
     def roster(self) -> Roster:

@@ -34,6 +34,8 @@ from server.web import create_app
 START_SECONDS: Final = 60.0
 ROSTER_POLL_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
+CONSOLE_AGAIN_SECONDS: Final = 30.0
+"""A console that has ended is started again, but not all the time: its port may be taken."""
 LEAVE_SECONDS: Final = 5.0
 """How long the runner may take to stop what runs; what it has not stopped is taken over at the next start."""
 MAX_CONNECTIONS: Final = 512
@@ -84,6 +86,14 @@ def flower_programs(home: CoordinatorHome) -> list[Child]:
     ]
 
 
+def console_program(home: CoordinatorHome) -> Child | None:
+    """The console as a process of its own, so that pages and jobs do not wait for each other; None without one."""
+    if not home.settings.console_port:
+        return None
+    command = (program("silhouette"), "console", "--home", str(home.folder.resolve()))
+    return Child(command, home.folder / "logs" / "console.log")
+
+
 def stale_noted_in(log: AuditLog) -> Callable[[str, str], None]:
     """What notes in the log that the relay has refused a party's message: it rests on consents that have changed."""
 
@@ -101,7 +111,7 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     if home.running is not None:
         raise ConfigInvalid("already_serving", folder=home.folder)
     settings = home.settings
-    children = flower_programs(home)
+    children, console = flower_programs(home), console_program(home)
     superlink = f"https://127.0.0.1:{settings.superlink_port}"
     trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
     log = home.audit  # opened before anything listens: without a log nothing goes on
@@ -136,18 +146,22 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
                     raise ConfigInvalid("port_taken", port=settings.port)
                 await asyncio.sleep(0.05)
             with _runner(home):
+                if console is not None:
+                    console.start()
                 on_ready(home.roster.url)
-                sweep = Every(SWEEP_SECONDS)
+                sweep, again = Every(SWEEP_SECONDS), Every(CONSOLE_AGAIN_SECONDS)
                 while not task.done():
                     if sweep.is_due():
                         await asyncio.to_thread(home.forget_stale)
                         await asyncio.to_thread(home.post.sweep)
                     await asyncio.wait({task}, timeout=WATCH_SECONDS)
                     _revive(children)
+                    if console is not None and console.exit_code is not None and again.is_due():
+                        console.start()
             await task
     finally:
         home.write_running(None)
-        stop_all(children)
+        stop_all([*children, *([console] if console is not None else [])])
 
 
 @contextlib.contextmanager
