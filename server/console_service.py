@@ -49,7 +49,7 @@ def openapi_document() -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         home = CoordinatorHome.create(Path(folder) / "coordinator", "127.0.0.1", 0, "127.0.0.1")
-        document: dict[str, Any] = create_api(Services.of(home)).state.openapi_document()
+        document: dict[str, Any] = create_api(Services.of(home)).state.openapi_document
         home.database.dispose()
         return document
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -39,12 +38,8 @@ _SCHEMES: Final = {
 PATH: Final = "/openapi.json"
 
 
-def add_openapi(app: FastAPI, api: APIRouter, document: Document) -> None:
+def add_openapi(api: APIRouter, document: Document) -> None:
     """The route of the document."""
-
-    @cache
-    def made() -> dict[str, Any]:
-        return document_of(app, document)
 
     @api.get(
         PATH,
@@ -54,9 +49,7 @@ def add_openapi(app: FastAPI, api: APIRouter, document: Document) -> None:
         **document.answers(dict[str, Any]),
     )
     def openapi(request: Request) -> Response:
-        return reply(request, made())
-
-    app.state.openapi_document = made
+        return reply(request, request.app.state.openapi_document)
 
 
 def document_of(app: FastAPI, document: Document) -> dict[str, Any]:
