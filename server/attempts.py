@@ -1,4 +1,4 @@
-"""One attempt at a job: its record in the home, and its run at Flower. What the command line and the runner share."""
+"""One attempt at a job: its record in the home, and its run at Flower."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from server.home import CoordinatorHome
 from server.invitation import RelayAdmin
 from server.records import JobRecord, Outcome
 
-START_SECONDS: Final = 60.0
-"""Flower starts the ServerApp within a few seconds; after this long it never will."""
+START_SECONDS: Final = 120.0
+"""Flower starts the ServerApp within a few seconds, on a busy machine in a minute; after this long it never will."""
 FLOWER_SECONDS: Final = 2.0
 """How often Flower itself is asked about the run; all else comes from the record."""
 

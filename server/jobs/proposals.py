@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from federation.audit_log import AuditLog
 from federation.jobfile import job_file_of
-from federation.jobs import Job, encode_job
+from federation.jobs import Job, decode_job, encode_job
 from federation.leaving import ROWS, PartyLeaving, leaving
 from federation.messages import COORDINATOR
 from federation.pace import utc_now
@@ -24,6 +24,7 @@ from server.db.tables import JobRow, WordRow
 from server.home import CoordinatorHome
 from server.jobs.checks import check_answerable, check_room, new_number, role_of, row_of
 from server.jobs.looking import KnownJobs
+from server.jobs.refusals import refusal_texts
 from server.jobs.rows import (
     JOBS_LOCK,
     STATE_EVENT,
@@ -163,7 +164,8 @@ class Jobs(KnownJobs):
         """What this word makes of the job."""
         if not word.approved:
             code = word.reasons[0] if word.reasons else ""
-            move(session, row, JobState.REFUSED, now, code=code, data={"party": word.party})
+            texts, data = refusal_texts(decode_job(row.data), word), {"party": word.party}
+            move(session, row, JobState.REFUSED, now, code=code, texts=texts, data=data)
         elif row.state == JobState.PROPOSED:
             words = words_of(session, [row.number])[row.number]
             if {item.party for item in words if holds(item, now)} == set(row.parties):
@@ -202,7 +204,9 @@ class Jobs(KnownJobs):
             row = job_row(session, number)
             if row.state not in WAITING_STATES:
                 return False  # it has begun, or ended, since it was looked for
-            move(session, row, JobState.EXPIRED, now)
+            waiting = ", ".join(views_of(session, [row], now)[0].waiting_for) or "-"
+            expired = StateConflict("job_expired", job=number, party=waiting)
+            move(session, row, JobState.EXPIRED, now, code=expired.key, texts=texts_of(expired))
             session.flush()
             self._note(EventType.JOB_EXPIRED, "coordinator", row)
             return True
