@@ -192,7 +192,7 @@ class Scene:
         for party in ("bank", "shop"):
             record.event("joined", party=party, version="1")
         record.event("stage_started", stage="match", number=1, of=4)
-        record.event("progress", party="bank", done=30, total=120, step="blind")
+        record.event("progress", party="bank", done=30, total=120, step="align.blind")
         record.event("party_finished", party="shop", bytes_sent=2_500_000)
         if end is not None:
             end(record)

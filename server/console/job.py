@@ -78,9 +78,10 @@ def _ending(job: JobView, t: Wording) -> tuple[str, str, str] | None:
     meaning, remedy = naming.reason_of(job.code, t) if job.code else ("", "")
     happened = job.texts.get(t.language, "") or meaning
     if job.state is JobState.REFUSED:
-        return "bad", happened or str(t("console.job.refused")), remedy or str(t("console.job.refused_do"))
+        return "bad", happened or str(t("console.job.refused")), str(t("console.job.refused_do"))
     if job.state is JobState.EXPIRED:
         return "note", str(t("console.job.expired")), str(t("console.job.expired_do"))
     if job.state is JobState.STOPPED:
         return "note", happened, str(t("console.job.stopped_do"))
-    return "bad", happened or job.code, remedy or str(t("console.job.failed_do"))
+    is_told = not remedy or remedy in happened
+    return "bad", happened or job.code, str(t("console.job.failed_do")) if is_told else remedy
