@@ -48,7 +48,7 @@ class NavItem:
 class Pages:
     """The pages of one edge. site: the key of its name; owner: the party or coordinator it belongs to.
 
-    logout: where its form to leave goes to.
+    logout: where its form to leave goes to; home: its first page.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class Pages:
         csrf: Csrf,
         statics: Statics,
         logout: str = "/logout",
+        home: str = "/",
     ) -> None:
-        self._site, self._owner, self._nav, self._logout = site, owner, tuple(nav), logout
+        self._site, self._owner, self._nav, self._logout, self._home = site, owner, tuple(nav), logout, home
         self._cookies, self._csrf, self._statics = cookies, csrf, statics
         self._flashes = Flashes(cookies, csrf)
 
@@ -80,6 +81,7 @@ class Pages:
             owner=self._owner,
             nav=[item for item in self._nav if _may(caller, item.permission)],
             logout=self._logout,
+            home=self._home,
             here=request.url.path,
             query=request.query_params,
             link=partial(_link, request),
