@@ -17,6 +17,8 @@ from server.home import CoordinatorHome, Settings
 MAX_CONNECTIONS: Final = 512
 GRACE_SECONDS: Final = 2
 """How long an answer may still take when the console is to end; streams do not end by themselves."""
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than clients keep an idle connection, so that none sends a request into one that is just being closed."""
 BACKLOG: Final = 256
 
 
@@ -75,7 +77,9 @@ def _config(home: CoordinatorHome, app: Any, settings: Settings) -> uvicorn.Conf
         access_log=False,
         proxy_headers=is_local and bool(settings.console_url),
         server_header=False,
+        ws="none",
         limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

@@ -67,6 +67,7 @@ class CoordinatorHome:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._roster: tuple[tuple[int, int, int], Roster] | None = None
 
     @classmethod
     def create(
@@ -209,7 +210,12 @@ class CoordinatorHome:
 
     @property
     def roster(self) -> Roster:
-        return from_json(self.roster_file.read_bytes(), Roster, str(self.roster_file))
+        """Who is in the federation. Read again when another file is in its place (`replace_file`)."""
+        status = self.roster_file.stat()
+        seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if self._roster is None or self._roster[0] != seen:
+            self._roster = (seen, from_json(self.roster_file.read_bytes(), Roster, str(self.roster_file)))
+        return self._roster[1]
 
     def write_roster(self, roster: Roster) -> None:
         replace_file(self.roster_file, to_json(roster))
