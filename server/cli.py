@@ -12,15 +12,18 @@ import typer
 
 from federation.access.cli import make_users_app
 from federation.audit_cli import make_audit_app
+from federation.client.cli import add_client
 from federation.terminal import EXIT_INTERRUPTED, make_app, out, print_json, problems, run_app
 from privacy.texts import text
 from server import accounts, evidence
 from server.db.cli import database_app
 
 app = make_app(text("server.help"))
-app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
+audit_app = make_audit_app(evidence.open_log, evidence.documents, evidence.keys)
+app.add_typer(audit_app, name="audit")
 app.add_typer(make_users_app(accounts.open_accounts), name="users")
 app.add_typer(database_app, name="database")
+add_client(app, audit_app)
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -149,10 +152,12 @@ def forget(
 def demo(
     size: Annotated[str, typer.Option(help=text("server.option_size"))] = "24k",
     into: Annotated[Path, typer.Option(help=text("server.option_into"))] = Path("demo"),
+    serve: Annotated[bool, typer.Option("--serve", help=text("staying.option_serve"))] = False,
 ) -> None:
     from server.running import run_demo
+    from server.staying import stay
 
-    _end_with(lambda: run_demo(size, into, out))
+    _end_with(lambda: run_demo(size, into, out, stay if serve else None))
 
 
 def _end_with(work: Callable[[], int]) -> None:
