@@ -41,6 +41,7 @@ def add_catalogue(app: FastAPI, console: Console) -> None:
             lists=lists,
             bases=naming.BASES,
             treatments=naming.TREATMENTS,
+            processing=naming.PROCESSING,
         )
 
     @app.get("/audiences", dependencies=[needs(Permission.AUDIENCES_READ)])

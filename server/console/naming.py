@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from federation.jobs import Method
 from federation.proposals import DecidedBy, Standing
 from federation.web.wording import Wording
 from privacy.access import Permission, Role
@@ -72,6 +73,15 @@ METHODS: Final[Mapping[str, str]] = {
     "boosting": "console.method.boosting",
 }
 """Kinds of models."""
+PROCESSING: Final[Mapping[str, str]] = {
+    Method.MATCHING.value: "console.method.matching",
+    Method.KMEANS.value: "console.method.segments",
+    Method.SCORECARD.value: "console.method.scorecard",
+    Method.SECUREBOOST.value: "console.method.boosting",
+    Method.SCORING.value: "console.method.scoring",
+    Method.ENTERPRISE.value: "console.method.enterprise",
+}
+"""What policies allow."""
 MODEL_STATES: Final[Mapping[str, tuple[str, str]]] = {
     "active": ("console.models.active", "good"),
     "tainted": ("console.models.tainted", "wait"),

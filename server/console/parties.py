@@ -14,7 +14,7 @@ from federation.web.guard import needs
 from privacy.access import Permission
 from privacy.errors import NotFound
 from privacy.sealing import PublicIdentity
-from server.console.naming import presence_of
+from server.console.naming import PROCESSING, presence_of
 from server.console.services import Console
 
 MOST_CHARACTERS = 20_000
@@ -78,5 +78,6 @@ def add_parties(app: FastAPI, console: Console) -> None:
             party=about(found),
             datasets=published[Noun.DATASETS],
             purposes=published[Noun.PURPOSES],
+            processing=PROCESSING,
             jobs=console.jobs.page(states=tuple(OPEN_STATES), party=name),
         )
