@@ -88,6 +88,14 @@ def sample_enterprises(
     out.print(text("node.made_world", folder=folder))
 
 
+@sample_app.command("logins", help=text("staying.option_logins"))
+def sample_logins(home: HomeOption) -> None:
+    from clients.home import NodeHome
+    from clients.sample.logins import add_logins
+
+    print_json(add_logins(NodeHome.open(home)))
+
+
 @app.command(help=text("node.help_init"))
 def init(
     home: HomeOption,

@@ -152,10 +152,12 @@ def forget(
 def demo(
     size: Annotated[str, typer.Option(help=text("server.option_size"))] = "24k",
     into: Annotated[Path, typer.Option(help=text("server.option_into"))] = Path("demo"),
+    serve: Annotated[bool, typer.Option("--serve", help=text("staying.option_serve"))] = False,
 ) -> None:
     from server.running import run_demo
+    from server.staying import stay
 
-    _end_with(lambda: run_demo(size, into, out))
+    _end_with(lambda: run_demo(size, into, out, stay if serve else None))
 
 
 def _end_with(work: Callable[[], int]) -> None:

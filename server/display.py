@@ -51,8 +51,10 @@ class Display:
             case kind if kind == WAITING_EVENT:
                 self._describe(_waiting(event["parties"]))
             case kind if kind == WORD_EVENT:
-                key = "submitting.said_yes" if event["approved"] else "submitting.said_no"
-                self._progress.console.print(text(key, party=event["party"]))
+                said = text(
+                    "submitting.said_yes" if event["approved"] else "submitting.said_no", party=event["party"]
+                )
+                self._progress.console.print(said)
             case "inviting":
                 self._describe(text("server.waiting"))
             case "joined":

@@ -82,7 +82,8 @@ def _rehearse(
     stay: Stay | None = None,
 ) -> int:
     """Run a job on this machine, with a coordinator and nodes of its own."""
-    local = LocalFederation(federation, job_file, source, with_desks=stay is not None)
+    is_shown = stay is not None
+    local = LocalFederation(federation, job_file, source, with_desks=is_shown, with_console=is_shown)
     with console.status(text("server.starting", count=len(job_file.party))):
         local.start()
     try:

@@ -37,4 +37,4 @@ def _obstacle(job: Job, code: str, language: str) -> str:
         return forbidden.render(language)
     if code == DisclosureNotAccepted.code:
         return DisclosureNotAccepted("distance_disclosure_not_accepted").render(language)
-    return PeerFailed("job_said_no_for", code=code).render(language)
+    return PeerFailed("job_said_no_for", problem=code).render(language)
