@@ -23,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
 
-demo: $(STAMP)  ## The main job on synthetic people; SIZE=3k for the short one.
-	$(BIN)/silhouette demo --size $(SIZE)
+demo: $(STAMP)  ## The main job on synthetic people; SIZE=3k for the short one, SERVE=1 to look around afterwards.
+	$(BIN)/silhouette demo --size $(SIZE) $(if $(SERVE),--serve)
 
 demo-enterprises: $(STAMP)  ## A bank, a platform and a utility judge synthetic firms together: FIRMS=8000.
 	$(BIN)/silhouette-node sample enterprises demo/enterprises --firms $(FIRMS)

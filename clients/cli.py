@@ -14,9 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients import evidence
+from clients.approvals.cli import jobs_app
 from clients.audiences.cli import audience_app
 from clients.backup.cli import backup_app
 from clients.consents.cli import consent_app
+from clients.desk.accounts import open_accounts
 from clients.documents_cli import documents_app
 from clients.enterprise.cli import alerts_app
 from clients.forgetting.cli import models_app
@@ -26,6 +28,7 @@ from clients.lending.cli import lending_app
 from clients.rights.cli import request_app
 from clients.small_handler import add_small
 from clients.validation.cli import validation_app
+from federation.access.cli import make_users_app
 from federation.audit_cli import make_audit_app
 from federation.terminal import EXIT_INPUT, make_app, out, print_json, problems, run_app
 from privacy.texts import text
@@ -47,7 +50,9 @@ app.add_typer(models_app, name="models")
 app.add_typer(request_app, name="request")
 app.add_typer(audience_app, name="audience")
 app.add_typer(incident_app, name="incident")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(add_small(make_audit_app(evidence.open_log, evidence.documents, evidence.keys)), name="audit")
+app.add_typer(make_users_app(open_accounts), name="users")
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -83,6 +88,14 @@ def sample_enterprises(
     out.print(text("node.made_world", folder=folder))
 
 
+@sample_app.command("logins", help=text("staying.option_logins"))
+def sample_logins(home: HomeOption) -> None:
+    from clients.home import NodeHome
+    from clients.sample.logins import add_logins
+
+    print_json(add_logins(NodeHome.open(home)))
+
+
 @app.command(help=text("node.help_init"))
 def init(
     home: HomeOption,
@@ -93,20 +106,24 @@ def init(
     policy: Annotated[Path | None, typer.Option(help=text("node.option_policy"))] = None,
     rehearse: Annotated[Path | None, typer.Option(help=text("node.option_rehearse"))] = None,
     coordinator: Annotated[str, typer.Option(help=text("node.option_coordinator"))] = "",
+    approve_by_policy: Annotated[bool, typer.Option(help=text("approvals.option_by_policy"))] = False,
 ) -> None:
     from clients.gate.rehearsal import activate_for_rehearsal
     from clients.home import NodeHome, NodeSettings
     from clients.tables import TableSpec
     from clients.tables.problems import refuse
     from federation.files import read_toml
+    from federation.proposals import DecidedBy
     from privacy.errors import ConfigInvalid
 
+    by_policy = approve_by_policy or rehearse is not None
     spec = absolute(read_toml(table, TableSpec), table.parent)
     plain = {
         "name": name,
         "table": msgspec.to_builtins(spec),
         "allow_testing_profile": allow_testing_profile,
         "accept_distance_disclosure": accept_distance_disclosure,
+        "approves": (DecidedBy.POLICY if by_policy else DecidedBy.PERSON).value,
     }
     try:
         settings = msgspec.convert(plain, NodeSettings)

@@ -19,6 +19,7 @@ from clients.vault import Vault
 from federation.audit_log import AuditLog
 from federation.files import read_toml
 from federation.jobs import Name
+from federation.proposals import DecidedBy
 from federation.recall_messages import MINIMUM_CHANGES
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
@@ -37,6 +38,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in the home). allow_testing_profile: accept jobs with breakable test keys. approved_code: digests of code that
     this node's owner approved besides the installed one. accept_distance_disclosure: take part in segmentation as
     a partner, which lets the label holder reconstruct this node's segment fields up to a rotation.
+    approves: who says yes to jobs, a person at this node to each, or the policy to all that it admits.
     release_after_changes: by how many rows a model that is trained again after deletions must differ from the one
     before (`federation.recall`).
     scores_per_day: how often this node answers for one person with one model in a day, as a partner.
@@ -53,6 +55,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_testing_profile: bool = False
     approved_code: tuple[str, ...] = ()
     accept_distance_disclosure: bool = False
+    approves: DecidedBy = DecidedBy.POLICY
     n_jobs: int = 0
     scores_per_day: Annotated[int, Meta(ge=0)] = 10
     tasks_per_day: Annotated[int, Meta(ge=1)] = 1_000

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from clients.app import make_app
+from clients.approvals.running import serve_proposals
 from clients.backup import guard
 from clients.context import forget_stale
 from clients.desk.serving import serve_desk
@@ -81,6 +82,7 @@ def start(
     worker = Worker(f"127.0.0.1:{port}", secret, lambda: make_app(home, connect), home.settings.approved_code)
     thread = threading.Thread(target=worker.run, name="worker", daemon=True)
     requests = threading.Thread(target=serve_requests, args=(home, stopped), name="requests", daemon=True)
+    proposals = threading.Thread(target=serve_proposals, args=(home, stopped), name="proposals", daemon=True)
     desk = None
     if desk_port is not None:
         desk = threading.Thread(
@@ -90,6 +92,7 @@ def start(
         child.start()
         thread.start()
         requests.start()
+        proposals.start()
         if desk is not None:
             desk.start()
         on_ready()

@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from clients.approvals.deciding import missing_approval
+from clients.approvals.obstacles import settings_against
 from clients.context import StageContext, forget_keys, forget_stale
 from clients.gate.gate import Gate
 from clients.gate.watch import ConsentWatch
@@ -31,19 +33,16 @@ from federation.wire import tag_of
 from privacy.audit import EventType
 from privacy.errors import (
     Denied,
-    DisclosureNotAccepted,
     LogUnavailable,
     MessageInvalid,
     PeerDropped,
     PeerFailed,
-    ProfileForbidden,
     SilhouetteError,
     StaleSnapshot,
     UnexpectedMessage,
     is_refusal,
     reasons_of,
 )
-from privacy.parameters import MINIMUM_KEY_BITS
 from privacy.texts import LANGUAGES, current_language
 
 PROGRESS_SECONDS: Final = 0.5
@@ -94,6 +93,7 @@ class PartySession:
         forget_stale(home)
         _ = home.audit.size  # without a log this party takes no part
         self._gate = Gate(home, self._job, offer.session)
+        self._check_approved()
         self._context = StageContext(home, self._job, offer.session, self._gate, self._note_loading, keys)
         self._transport = connect(offer)
         self._inbox = Inbox(self._transport)
@@ -121,14 +121,16 @@ class PartySession:
             self._context.at_end(self._report_models)
 
     def _check_job(self) -> None:
-        settings = self._home.settings
         self._job.plan_of(self._own)
-        weak = self._job.security.key_bits < MINIMUM_KEY_BITS
-        if weak and not settings.allow_testing_profile:
-            raise ProfileForbidden("profile_forbidden", profile=self._job.profile, minimum=MINIMUM_KEY_BITS)
-        is_partner = self._own in self._job.roles.feature_holders
-        if self._job.segments and is_partner and not settings.accept_distance_disclosure:
-            raise DisclosureNotAccepted("distance_disclosure_not_accepted")
+        for refusal in settings_against(self._home.settings, self._job):
+            raise refusal
+
+    def _check_approved(self) -> None:
+        """What nobody has approved here does not run. Into the log, and out. Raises `Denied`."""
+        findings = missing_approval(self._home, self._job)
+        if findings:
+            self._gate.note(EventType.DATASET_REFUSED, reasons=findings.codes)
+            raise Denied.of(findings)
 
     def run(self) -> None:
         """Take part until the coordinator ends the session. Raises what went wrong, here or elsewhere."""

@@ -34,6 +34,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody takes connections at this port of loopback."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
 def flower_environment(home: Path) -> dict[str, str]:
     """What every program of Flower gets from us: no telemetry, no update check, its files inside our home."""
     return {

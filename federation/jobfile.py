@@ -6,6 +6,7 @@ are relative to the job file.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from federation.jobs import (
     SegmentsPlan,
     check_job,
 )
+from privacy.errors import ConfigInvalid
 
 
 class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,6 +109,16 @@ def read_job_file(file: Path) -> JobFile:
         for entry in parsed.party
     )
     return msgspec.structs.replace(parsed, party=parties)
+
+
+def job_file_of(content: str, source: str) -> JobFile:
+    """The same from text that comes from elsewhere, its tables left as they are. Raises `ConfigInvalid`."""
+    try:
+        parsed = msgspec.convert(tomllib.loads(content), JobFile)
+    except (msgspec.MsgspecError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigInvalid("file_invalid", file=source, problem=str(problem)) from None
+    _ = parsed.job
+    return parsed
 
 
 def _absolute(table: dict[str, Any] | None, folder: Path) -> dict[str, Any] | None:

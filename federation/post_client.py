@@ -38,7 +38,7 @@ _Answer = TypeVar("_Answer", Mail, LedgerEntries, LedgerHead)
 
 
 class Put(Enum):
-    """What became of a letter: the coordinator has it, has no room for it now, or will never take it."""
+    """What became of what was put: the coordinator has it, has no room for it now, or will never take it."""
 
     TAKEN = "taken"
     LATER = "later"
@@ -85,10 +85,7 @@ class PostClient:
 
     def put(self, recipient: str, letter: str, data: bytes) -> Put:
         """Hand a letter over, which may be done again."""
-        response = self._call("PUT", f"/post/{recipient}/{letter}", data)
-        if response.status_code == httpx.codes.INSUFFICIENT_STORAGE:
-            return Put.LATER
-        return Put.TAKEN if response.is_success else Put.NEVER
+        return self._handed("PUT", f"/post/{recipient}/{letter}", data)
 
     def fetch(self, wait_seconds: int = 0, most: int = MOST_LETTERS) -> Mail:
         """The oldest letters to this party, and word of its own that came back; waits until there are any."""
@@ -121,6 +118,12 @@ class PostClient:
     def head(self) -> LedgerHead:
         """How long this party's ledger is there."""
         return _decoded(self._call("GET", "/ledger/head"), LedgerHead)
+
+    def _handed(self, method: str, path: str, body: bytes) -> Put:
+        response = self._call(method, path, body)
+        if response.status_code == httpx.codes.INSUFFICIENT_STORAGE:
+            return Put.LATER
+        return Put.TAKEN if response.is_success else Put.NEVER
 
     def _call(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
         headers = signed_headers(

@@ -1,9 +1,11 @@
 """The whole error hierarchy. Each class has a stable `code`; each instance a `key` into the text catalogue.
 
     SilhouetteError
-      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid
+      InputError        ConfigInvalid, SchemaMismatch, IdentifierInvalid, EventInvalid, NotFound, StateConflict,
+                        AccountInvalid
       Refused           Denied, StaleSnapshot, CohortTooSmall, CodeNotApproved, ProfileForbidden, DisclosureNotAccepted,
-                        LogUnavailable, ReviewerNotIndependent
+                        LogUnavailable, ReviewerNotIndependent, NotAuthenticated, LoginsLocked, AccessDenied,
+                        SecondPersonMissing
       ProtocolError     UnexpectedMessage, MessageInvalid, VersionMismatch, PeerDropped, DeadlinePassed, PeerFailed
       CryptoError       KeyMismatch, CiphertextInvalid, PackingOverflow, SignatureInvalid, SealBroken,
                         ProofInvalid
@@ -80,6 +82,24 @@ class EventInvalid(InputError):
     """An event of the audit log holds what might be an identifier or free text."""
 
     code = "event_invalid"
+
+
+class NotFound(InputError):
+    """What somebody names is not there, or not for them to see."""
+
+    code = "not_found"
+
+
+class StateConflict(InputError):
+    """It cannot be done in the state that the thing is in now: another has been faster, or it is over."""
+
+    code = "state_conflict"
+
+
+class AccountInvalid(InputError):
+    """A user's name, password, roles or token is not acceptable, or such an account is there already."""
+
+    code = "account_invalid"
 
 
 class Refused(SilhouetteError):
@@ -170,6 +190,30 @@ class ReviewerNotIndependent(Refused):
 
     code = "reviewer_not_independent"
     reason = Reason.ADM_NO_HUMAN_PATH
+
+
+class NotAuthenticated(Refused):
+    """Nobody has proved who calls: a wrong password, or a login, code or token that is unknown or over."""
+
+    code = "not_authenticated"
+
+
+class LoginsLocked(Refused):
+    """Too many logins failed under one name: for a while no password is looked at."""
+
+    code = "logins_locked"
+
+
+class AccessDenied(Refused):
+    """The caller's roles do not give this."""
+
+    code = "access_denied"
+
+
+class SecondPersonMissing(Refused):
+    """It takes two persons, and a second one has not confirmed exactly this, or not in time."""
+
+    code = "second_person_missing"
 
 
 class ProtocolError(SilhouetteError):

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     STATUTORY_RETENTION = "R-STATUTORY-RETENTION"
     POLICY_UNAVAILABLE = "R-POLICY-UNAVAILABLE"
     LOG_UNAVAILABLE = "R-LOG-UNAVAILABLE"
+    JOB_NOT_APPROVED = "R-JOB-NOT-APPROVED"
 
 
 ARTICLES: Final[dict[Reason, str]] = {
@@ -123,6 +124,7 @@ ARTICLES: Final[dict[Reason, str]] = {
     Reason.STATUTORY_RETENTION: "PIPL 19, 47",
     Reason.POLICY_UNAVAILABLE: "PIPL 9, 51",
     Reason.LOG_UNAVAILABLE: "PIPL 51, 69",
+    Reason.JOB_NOT_APPROVED: "PIPL 20, 51",
 }
 """The article behind each code; PIPL is 中华人民共和国个人信息保护法."""
 

@@ -10,13 +10,20 @@ from typing import Annotated
 
 import typer
 
+from federation.access.cli import make_users_app
 from federation.audit_cli import make_audit_app
+from federation.client.cli import add_client
 from federation.terminal import EXIT_INTERRUPTED, make_app, out, print_json, problems, run_app
 from privacy.texts import text
-from server import evidence
+from server import accounts, evidence
+from server.db.cli import database_app
 
 app = make_app(text("server.help"))
-app.add_typer(make_audit_app(evidence.open_log, evidence.documents, evidence.keys), name="audit")
+audit_app = make_audit_app(evidence.open_log, evidence.documents, evidence.keys)
+app.add_typer(audit_app, name="audit")
+app.add_typer(make_users_app(accounts.open_accounts), name="users")
+app.add_typer(database_app, name="database")
+add_client(app, audit_app)
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("server.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
@@ -28,10 +35,11 @@ def init(
     public_name: Annotated[str, typer.Option(help=text("server.option_public_name"))],
     host: Annotated[str, typer.Option(help=text("server.option_host"))] = "0.0.0.0",  # noqa: S104
     port: Annotated[int, typer.Option(min=0, max=65535, help=text("server.option_port"))] = 8440,
+    console_port: Annotated[int, typer.Option(min=0, max=65535, help=text("api.option_console_port"))] = 8441,
 ) -> None:
     from server.home import CoordinatorHome
 
-    created = CoordinatorHome.create(home, host, port, public_name)
+    created = CoordinatorHome.create(home, host, port, public_name, console_port)
     out.print(text("server.initialised", home=home, roster=created.roster_file))
 
 
@@ -64,6 +72,25 @@ def serve(home: HomeOption) -> None:
 
     coordinator = CoordinatorHome.open(home)
     asyncio.run(serve_home(coordinator, lambda url: out.print(text("server.serving", url=url))))
+
+
+@app.command(help=text("api.help_console"))
+def console(
+    home: HomeOption,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help=text("api.option_port"))] = None,
+) -> None:
+    from server.console_service import serve_console
+    from server.home import CoordinatorHome
+
+    coordinator = CoordinatorHome.open(home)
+    asyncio.run(serve_console(coordinator, lambda url: out.print(text("api.serving", url=url)), port))
+
+
+@app.command(help=text("api.help_openapi"))
+def openapi() -> None:
+    from server.console_service import openapi_document
+
+    print_json(openapi_document())
 
 
 @app.command(help=text("server.help_status"))
@@ -125,10 +152,12 @@ def forget(
 def demo(
     size: Annotated[str, typer.Option(help=text("server.option_size"))] = "24k",
     into: Annotated[Path, typer.Option(help=text("server.option_into"))] = Path("demo"),
+    serve: Annotated[bool, typer.Option("--serve", help=text("staying.option_serve"))] = False,
 ) -> None:
     from server.running import run_demo
+    from server.staying import stay
 
-    _end_with(lambda: run_demo(size, into, out))
+    _end_with(lambda: run_demo(size, into, out, stay if serve else None))
 
 
 def _end_with(work: Callable[[], int]) -> None:

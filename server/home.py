@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlalchemy import Engine
 
 from federation.audit_log import AuditLog
 from federation.children import free_port
@@ -24,6 +25,7 @@ from federation.post_messages import LedgerHead
 from federation.roster import Enrolment, Roster, from_json, to_json
 from privacy.errors import ConfigInvalid
 from privacy.sealing import Identity
+from server.db.engine import database_url, open_database
 from server.post import PostOffice
 from server.post_database import PostDatabase
 from server.post_ledger import LedgerShelf
@@ -31,15 +33,26 @@ from server.post_ledger import LedgerShelf
 HOME_VARIABLE: Final = "SILHOUETTE_HOME"
 CERTIFICATE_DAYS: Final = 825
 """The longest life that common TLS clients accept for a server certificate."""
+_CONSOLE_KEY_BYTES: Final = 32
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`coordinator.json`: where the public port listens and under which name nodes reach it."""
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`coordinator.json`: where the public port listens and under which name nodes reach it.
+
+    database_url, database_url_file: where jobs and accounts are kept when not in the home (`server.db.engine`).
+    console_host, console_port: where the console listens; 0: `serve` starts none. console_url: under which address
+    people come, when a proxy stands before it.
+    """
 
     host: str
     port: int
     public_name: str
     superlink_port: int
+    database_url: str = ""
+    database_url_file: str = ""
+    console_host: str = "127.0.0.1"
+    console_port: int = 0
+    console_url: str = ""
 
 
 class Running(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,10 +67,16 @@ class CoordinatorHome:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._roster: tuple[tuple[int, int, int], Roster] | None = None
 
     @classmethod
-    def create(cls, folder: Path, host: str, port: int, public_name: str) -> CoordinatorHome:
-        """Make the folder, the keys, the TLS certificate and an empty roster. Raises `ConfigInvalid` if it exists."""
+    def create(
+        cls, folder: Path, host: str, port: int, public_name: str, console_port: int = 0
+    ) -> CoordinatorHome:
+        """Make the folder, the keys, the TLS certificate and an empty roster. Raises `ConfigInvalid` if it exists.
+
+        console_port: 0 for a coordinator without a console.
+        """
         home = cls(folder)
         if home.settings_file.exists():
             raise ConfigInvalid("home_exists", folder=folder)
@@ -65,7 +84,7 @@ class CoordinatorHome:
         folder.chmod(0o700)
         (folder / "logs").mkdir(exist_ok=True)
         (folder / "jobs").mkdir(exist_ok=True)
-        settings = Settings(host, port or free_port(), public_name, free_port())
+        settings = Settings(host, port or free_port(), public_name, free_port(), console_port=console_port)
         certificate, key = make_certificate(public_name)
         write_secret(home.tls_key_file, key)
         home.certificate_file.write_bytes(certificate)
@@ -170,14 +189,33 @@ class CoordinatorHome:
     def _post_database(self) -> PostDatabase:
         return PostDatabase(self.folder / "post")
 
+    @cached_property
+    def database(self) -> Engine:
+        """Jobs, words, publications and accounts. Raises `ConfigInvalid` for a URL that cannot be used."""
+        settings = self.settings
+        return open_database(database_url(self.folder, settings.database_url, settings.database_url_file))
+
     @property
     def relay_secret(self) -> str:
         """The bearer token with which the driver opens and closes sessions on loopback."""
         return self._relay_secret_file.read_text()
 
     @property
+    def console_key(self) -> bytes:
+        """With which the console signs what its pages carry against forgery; made when it is first wanted."""
+        file = self.folder / "console.key"
+        if not file.exists():
+            replace_file(file, secrets.token_bytes(_CONSOLE_KEY_BYTES), secret=True)
+        return file.read_bytes()
+
+    @property
     def roster(self) -> Roster:
-        return from_json(self.roster_file.read_bytes(), Roster, str(self.roster_file))
+        """Who is in the federation. Read again when another file is in its place (`replace_file`)."""
+        status = self.roster_file.stat()
+        seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if self._roster is None or self._roster[0] != seen:
+            self._roster = (seen, from_json(self.roster_file.read_bytes(), Roster, str(self.roster_file)))
+        return self._roster[1]
 
     def write_roster(self, roster: Roster) -> None:
         replace_file(self.roster_file, to_json(roster))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from federation.children import Child, free_port, program, stop_all
+from federation.children import Child, free_port, is_open, program, stop_all
 from federation.jobfile import JobFile, PartyEntry
 from federation.roster import Enrolment, from_json
 from privacy.errors import ConfigInvalid
@@ -22,16 +22,26 @@ from privacy.parameters import MINIMUM_KEY_BITS
 from server.home import CoordinatorHome
 
 START_SECONDS: Final = 90.0
+POLL_SECONDS: Final = 0.1
 
 
 class LocalFederation:
     """Set up on creation, started by `start`, ended by `stop`.
 
     folder: must not exist yet; holds `coordinator/` and one home per party. with_desks: every node has a desk, at
-    `desk_ports`. Raises `ConfigInvalid` when a party has no table or its table is refused.
+    `desk_ports`; with_console: the coordinator has a console, at `console_url`. Raises `ConfigInvalid` when a party
+    has no table or its table is refused.
     """
 
-    def __init__(self, folder: Path, job_file: JobFile, source: Path, *, with_desks: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        job_file: JobFile,
+        source: Path,
+        *,
+        with_desks: bool = False,
+        with_console: bool = False,
+    ) -> None:
         for entry in job_file.party:
             if entry.table is None:
                 raise ConfigInvalid("table_missing_in_job", file=source, party=entry.name)
@@ -39,7 +49,10 @@ class LocalFederation:
         self._source = source
         self._parties = job_file.party
         self._testing = job_file.job.security.key_bits < MINIMUM_KEY_BITS
-        self.coordinator = CoordinatorHome.create(folder / "coordinator", "127.0.0.1", 0, "127.0.0.1")
+        self._console_port = free_port() if with_console else 0
+        self.coordinator = CoordinatorHome.create(
+            folder / "coordinator", "127.0.0.1", 0, "127.0.0.1", self._console_port
+        )
         self._children: dict[str, Child] = {}
         self.desk_ports = {entry.name: free_port() for entry in self._parties} if with_desks else {}
         """Where each party's desk listens on loopback."""
@@ -55,6 +68,35 @@ class LocalFederation:
     def home_of(self, party: str) -> Path:
         """A party's node home."""
         return self.folder / party
+
+    @property
+    def console_url(self) -> str:
+        """Where the console is, for people."""
+        return f"http://127.0.0.1:{self._console_port}"
+
+    def desk_url(self, party: str) -> str:
+        """Where a party's desk has its pages."""
+        return f"http://127.0.0.1:{self.desk_ports[party]}/desk/"
+
+    def wait_until_open(self) -> None:
+        """Until the console and all desks take connections. Raises `ConfigInvalid` when one does not."""
+        ports = [*self.desk_ports.values(), *([self._console_port] if self._console_port else [])]
+        give_up = time.monotonic() + START_SECONDS
+        while not all(is_open(port) for port in ports):
+            if time.monotonic() > give_up:
+                raise ConfigInvalid("pages_closed", folder=self.folder)
+            time.sleep(POLL_SECONDS)
+
+    def desk_logins(self) -> dict[str, dict[str, str]]:
+        """New accounts at every desk: codes that are good once, by party and name."""
+        begun = {
+            entry.name: self._node_command("sample", "logins", "--home", str(self.home_of(entry.name)))
+            for entry in self._parties
+        }
+        return {
+            party: json.loads(self._finish_node_command("sample logins", party, process))
+            for party, process in begun.items()
+        }
 
     @property
     def homes(self) -> list[Path]:
@@ -130,7 +172,7 @@ class LocalFederation:
                 return
             if self._children["coordinator"].exit_code is not None:
                 break
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
         raise ConfigInvalid("superlink_failed")
 
     def log_of(self, party: str) -> str:

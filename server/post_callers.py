@@ -48,7 +48,7 @@ class Callers:
             identity = self.known().get(claim.party)
             if identity is None:
                 raise CallerRefused
-            claim.check(identity, self._coordinator, method, path)
+            claim.check(identity, self.coordinator, method, path)
         except SignatureInvalid:
             raise CallerRefused from None
         now = self._now()
@@ -66,7 +66,8 @@ class Callers:
         return self._known
 
     @property
-    def _coordinator(self) -> str:
+    def coordinator(self) -> str:
+        """Its public keys as the roster that was read last has them, to which everything signed is bound."""
         return "" if self._roster is None else self._roster.coordinator
 
     def _use(self, claim: Claim, now: float) -> None:

@@ -35,10 +35,15 @@ class JobRecord:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @staticmethod
+    def new_id(job: Job) -> str:
+        """A new id: what is random in it names it, the rest is for people."""
+        return f"{job.name}-{secrets.token_hex(JOB_ID_BYTES)}"
+
     @classmethod
-    def create(cls, home: CoordinatorHome, job: Job) -> JobRecord:
-        """Write a new job down; its id is random, its name is for people."""
-        record = cls(home.job_folder(f"{job.name}-{secrets.token_hex(JOB_ID_BYTES)}"))
+    def create(cls, home: CoordinatorHome, job: Job, job_id: str = "") -> JobRecord:
+        """Write a new job down. job_id: from `new_id`; by default one is made."""
+        record = cls(home.job_folder(job_id or cls.new_id(job)))
         record.folder.mkdir(parents=True)
         (record.folder / "job.msgpack").write_bytes(encode_job(job))
         return record

@@ -277,6 +277,8 @@ class Driver:
                     "received": message.received,
                     "peak_memory_bytes": message.peak_memory_bytes,
                 }
+                sent = sum(message.bytes_sent.values())
+                self._record.event("party_finished", party=sender, bytes_sent=sent)
             case _ if isinstance(message, RELEASES):
                 self._releases.setdefault(sender, {})[tag_of(message)] = msgspec.to_builtins(message)
             case _ if state.role is not None:

@@ -1,4 +1,4 @@
-"""Running jobs: at a serving coordinator, or in a rehearsal with everything started on this machine."""
+"""Running jobs from the command line: at a serving coordinator, or in a rehearsal that is started on this machine."""
 
 from __future__ import annotations
 
@@ -11,142 +11,27 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from federation.children import program
 from federation.jobfile import JobFile, read_job_file
 from federation.jobs import Job
-from privacy.errors import ConfigInvalid, PeerDropped, PeerFailed
-from privacy.texts import catalogue, current_language, text
+from privacy.errors import ConfigInvalid
+from privacy.texts import current_language, text
 from server.again import job_again
-from server.flower import FINISHED, FlowerControl, build_bundle
+from server.display import Display
 from server.home import CoordinatorHome
-from server.invitation import RelayAdmin
+from server.jobs.submitting import SubmittedJob
 from server.local import LocalFederation
-from server.records import JobRecord, Outcome
+from server.records import Outcome
 from server.report import build_report, print_report, write_report
-
-POLL_SECONDS: Final = 0.2
-START_SECONDS: Final = 60.0
-"""Flower starts the ServerApp within a few seconds; after this long it never will."""
-FLOWER_POLLS: Final = 10
-"""Flower itself is asked about the run only at every tenth look."""
 
 SIZES: Final = {"3k": 3_000, "24k": 24_000, "60k": 60_000}
 MINIMUM_PEOPLE: Final = 300
 FAILED_IN_LOG: Final = "session failed"
 """How a node's log marks the error that ended a session (`clients.worker`)."""
 
-OnEvent = Callable[[dict[str, Any]], None]
-
-
-class SubmittedJob:
-    """One job that a coordinator runs."""
-
-    def __init__(self, home: CoordinatorHome, job: Job) -> None:
-        if home.running is None:
-            raise ConfigInvalid("not_serving", folder=home.folder)
-        strangers = set(job.roles.all) - {party.name for party in home.roster.parties}
-        if strangers:
-            raise PeerDropped("party_not_enrolled", party=", ".join(sorted(strangers)))
-        self._home = home
-        self.record = JobRecord.create(home, job)
-        self._control = FlowerControl(home)
-        self._run_id = self._control.start(build_bundle(), self.record.job_id)
-
-    def follow(self, on_event: OnEvent) -> Outcome:
-        """Report events as they come, until the job has ended."""
-        seen, polls = 0, 0
-        give_up = time.monotonic() + START_SECONDS
-        while True:
-            for event in self.record.events(after=seen):
-                seen += 1
-                on_event(event)
-            outcome = self.record.outcome
-            if outcome is not None:
-                return outcome
-            if not seen and time.monotonic() > give_up:
-                self._control.stop(self._run_id)
-                self.record.fail(PeerFailed("run_not_started", seconds=START_SECONDS))
-            polls += 1
-            if polls % FLOWER_POLLS == 0:
-                self._check_run()
-            time.sleep(POLL_SECONDS)
-
-    def _check_run(self) -> None:
-        """The ServerApp writes the outcome; if Flower ended it without one, that is the outcome."""
-        status, _, details = self._control.status(self._run_id)
-        if status == FINISHED and self.record.outcome is None:
-            self.record.fail(PeerFailed("run_ended_early", details=details or "-"))
-
-    def interrupt(self) -> None:
-        """Stop the run, and say so in the record."""
-        for event in self.record.events():
-            if event["event"] == "inviting":
-                # The ServerApp is ended before it can close its session; waiting nodes must learn of it.
-                RelayAdmin(self._home.roster, self._home.relay_secret, event["session"]).close()
-        self._control.stop(self._run_id)
-        if self.record.outcome is None:
-            self.record.fail(PeerFailed("job_interrupted"))
-
-
-class Display:
-    """Progress bars: one per stage, moved by the slowest party's notes."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self._task: TaskID | None = None
-        self._stage = ""
-
-    def __enter__(self) -> Display:
-        self._progress.start()
-        self._task = self._progress.add_task(text("server.waiting"), total=None)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, event: dict[str, Any]) -> None:
-        """Show one event of the job."""
-        if self._task is None:
-            return
-        match event["event"]:
-            case "joined":
-                self._progress.console.print(text("server.joined", party=event["party"]))
-            case "stage_started":
-                self._finish()
-                name = text(f"server.stage.{event['stage']}")
-                self._stage = f"{event['number']}/{event['of']} {name}"
-                self._task = self._progress.add_task(self._stage, total=None)
-            case "progress" if event["total"]:
-                step = catalogue(current_language()).get(f"steps.{event['step']}")
-                description = f"{self._stage}: {step}" if step else self._stage
-                self._progress.update(
-                    self._task, description=description, completed=event["done"], total=event["total"]
-                )
-            case "stage_finished" | "job_done" | "job_failed":
-                self._finish()
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            task = next(task for task in self._progress.tasks if task.id == self._task)
-            self._progress.update(self._task, completed=task.total or 1, total=task.total or 1)
-            self._progress.stop_task(self._task)
+Stay = Callable[[LocalFederation, Console], None]
+"""What is done with a rehearsal whose job is done, before everything of it ends."""
 
 
 def run_job(file: Path, home: Path | None, into: Path | None, console: Console) -> int:
@@ -170,8 +55,8 @@ def run_again(session: str, home: Path, into: Path | None, console: Console) -> 
     return _conclude(job, outcome, None, started, folder, console)
 
 
-def run_demo(size: str, into: Path, console: Console) -> int:
-    """The whole product on synthetic customers; returns the exit status."""
+def run_demo(size: str, into: Path, console: Console, stay: Stay | None = None) -> int:
+    """The whole product on synthetic customers; returns the exit status. stay: afterwards, if the job is done."""
     people = SIZES.get(size) or (int(size) if size.isdecimal() else 0)
     if people < MINIMUM_PEOPLE:
         raise ConfigInvalid("size_unknown")
@@ -184,14 +69,21 @@ def run_demo(size: str, into: Path, console: Console) -> int:
         command = (program("silhouette-node"), "sample", "world", str(world), "--people", str(people))
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     file = world / "job.toml"
-    return _rehearse(read_job_file(file), file, federation, into, started, console)
+    return _rehearse(read_job_file(file), file, federation, into, started, console, stay)
 
 
 def _rehearse(
-    job_file: JobFile, source: Path, federation: Path, folder: Path, started: float, console: Console
+    job_file: JobFile,
+    source: Path,
+    federation: Path,
+    folder: Path,
+    started: float,
+    console: Console,
+    stay: Stay | None = None,
 ) -> int:
     """Run a job on this machine, with a coordinator and nodes of its own."""
-    local = LocalFederation(federation, job_file, source)
+    is_shown = stay is not None
+    local = LocalFederation(federation, job_file, source, with_desks=is_shown, with_console=is_shown)
     with console.status(text("server.starting", count=len(job_file.party))):
         local.start()
     try:
@@ -202,9 +94,12 @@ def _rehearse(
                 compare = local.compare(session)
         else:
             _print_failures(local, job_file, console)
+        status = _conclude(job_file.job, outcome, compare, started, folder, console)
+        if stay is not None and status == 0:
+            stay(local, console)
     finally:
         local.stop()
-    return _conclude(job_file.job, outcome, compare, started, folder, console)
+    return status
 
 
 def _print_failures(local: LocalFederation, job_file: JobFile, console: Console) -> None:
@@ -217,21 +112,17 @@ def _print_failures(local: LocalFederation, job_file: JobFile, console: Console)
 
 
 def _submit(home: CoordinatorHome, job: Job, console: Console) -> tuple[Outcome, str]:
+    """Propose a job and follow it to its end; Ctrl-C takes it back. Returns how it ended, and in which session."""
     submitted = SubmittedJob(home, job)
-    session = ""
-
-    def show(event: dict[str, Any]) -> None:
-        nonlocal session
-        session = event.get("session", session)
-        display.show(event)
-
-    with Display(console) as display:
-        try:
-            outcome = submitted.follow(show)
-        except KeyboardInterrupt:
-            submitted.interrupt()
-            raise
-    return outcome, session
+    try:
+        console.print(text("submitting.proposed", number=submitted.number), soft_wrap=True)
+        with Display(console) as display:
+            outcome = submitted.follow(display.show)
+    except KeyboardInterrupt:
+        console.print(text("submitting.stopping", number=submitted.number))
+        submitted.interrupt()
+        raise
+    return outcome, submitted.session
 
 
 def _conclude(

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import ssl
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import httpx
@@ -20,8 +21,12 @@ from federation.roles import SWEEP_SECONDS
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied
 from privacy.reasons import Reason
+from server.db.migrating import bring_up_to_date
 from server.flower import FlowerControl
 from server.home import HOME_VARIABLE, CoordinatorHome, Running
+from server.jobs.desk import Desk, Publications
+from server.jobs.proposals import Jobs
+from server.jobs.runner import Runner
 from server.key_guard import refuse_keys
 from server.post_routes import Post
 from server.web import create_app
@@ -29,6 +34,10 @@ from server.web import create_app
 START_SECONDS: Final = 60.0
 ROSTER_POLL_SECONDS: Final = 2.0
 WATCH_SECONDS: Final = 1.0
+CONSOLE_AGAIN_SECONDS: Final = 30.0
+"""A console that has ended is started again, but not all the time: its port may be taken."""
+LEAVE_SECONDS: Final = 5.0
+"""How long the runner may take to stop what runs; what it has not stopped is taken over at the next start."""
 MAX_CONNECTIONS: Final = 512
 """Bodies are read before SuperLink knows the sender, so their number is bounded as well as their size."""
 
@@ -77,6 +86,14 @@ def flower_programs(home: CoordinatorHome) -> list[Child]:
     ]
 
 
+def console_program(home: CoordinatorHome) -> Child | None:
+    """The console as a process of its own, so that pages and jobs do not wait for each other; None without one."""
+    if not home.settings.console_port:
+        return None
+    command = (program("silhouette"), "console", "--home", str(home.folder.resolve()))
+    return Child(command, home.folder / "logs" / "console.log")
+
+
 def stale_noted_in(log: AuditLog) -> Callable[[str, str], None]:
     """What notes in the log that the relay has refused a party's message: it rests on consents that have changed."""
 
@@ -94,16 +111,18 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
     if home.running is not None:
         raise ConfigInvalid("already_serving", folder=home.folder)
     settings = home.settings
-    children = flower_programs(home)
+    children, console = flower_programs(home), console_program(home)
     superlink = f"https://127.0.0.1:{settings.superlink_port}"
     trust = ssl.create_default_context(cafile=home.loopback_certificate_file)
     log = home.audit  # opened before anything listens: without a log nothing goes on
+    bring_up_to_date(home.database)
     try:
         refuse_keys(home.folder)
     except Denied as denied:
         log.append(EventType.ACCESS_DENIED, actor="operator", reasons=denied.findings.codes)
         raise
-    app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log), Post.of(home))
+    desk = Desk(Jobs(home.database, home, log), Publications(home.database, home))
+    app = create_app(superlink, trust, home.relay_secret, stale_noted_in(log), Post.of(home), desk)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -126,18 +145,37 @@ async def serve(home: CoordinatorHome, on_ready: Callable[[str], None]) -> None:
                 if task.done():
                     raise ConfigInvalid("port_taken", port=settings.port)
                 await asyncio.sleep(0.05)
-            on_ready(home.roster.url)
-            sweep = Every(SWEEP_SECONDS)
-            while not task.done():
-                if sweep.is_due():
-                    await asyncio.to_thread(home.forget_stale)
-                    await asyncio.to_thread(home.post.sweep)
-                await asyncio.wait({task}, timeout=WATCH_SECONDS)
-                _revive(children)
+            with _runner(home):
+                if console is not None:
+                    console.start()
+                on_ready(home.roster.url)
+                sweep, again = Every(SWEEP_SECONDS), Every(CONSOLE_AGAIN_SECONDS)
+                while not task.done():
+                    if sweep.is_due():
+                        await asyncio.to_thread(home.forget_stale)
+                        await asyncio.to_thread(home.post.sweep)
+                    await asyncio.wait({task}, timeout=WATCH_SECONDS)
+                    _revive(children)
+                    if console is not None and console.exit_code is not None and again.is_due():
+                        console.start()
             await task
     finally:
         home.write_running(None)
-        stop_all(children)
+        stop_all([*children, *([console] if console is not None else [])])
+
+
+@contextlib.contextmanager
+def _runner(home: CoordinatorHome) -> Iterator[None]:
+    """Approved jobs run as long as the public port is open and SuperLink lives."""
+    stopped = threading.Event()
+    runner = Runner.of(home, FlowerControl(home))
+    thread = threading.Thread(target=runner.run, args=(stopped,), name="runner", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(LEAVE_SECONDS)
 
 
 def _revive(children: list[Child]) -> None:

@@ -1,4 +1,4 @@
-"""The coordinator's one public port: Flower's Fleet API for SuperNodes, the session relay, and the post. Nothing else.
+"""The coordinator's one public port: Flower's Fleet API for SuperNodes, the session relay, post and desk. Nothing else.
 
 SuperLink serves its Control, Fleet and Runtime APIs on one port without authentication of Control, so that port
 stays on loopback; only the Fleet routes named in `FLEET_ROUTES` are forwarded to it, by exact name.
@@ -17,6 +17,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from server.desk_routes import DeskService, add_desk
 from server.post_routes import Post, add_post
 from server.relay import Relay
 from server.relay_routes import add_relay, bearer, read_body
@@ -50,12 +51,13 @@ def create_app(
     relay_secret: str,
     on_stale: Callable[[str, str], None] = lambda session, party: None,
     post: Post | None = None,
+    desk: DeskService | None = None,
 ) -> FastAPI:
     """The public application.
 
     superlink: base URL of the loopback SuperLink, whose certificate `trust` accepts; relay_secret: the driver's token;
     on_stale: told the session and the party whose message was refused because it rests on an older snapshot;
-    post: the post office and the ledgers, where there are any.
+    post: the post office and the ledgers, where there are any; desk: what takes nodes' words on proposed jobs.
     """
     relay = Relay()
 
@@ -101,4 +103,6 @@ def create_app(
     add_relay(app, relay, driver_only, on_stale)
     if post is not None:
         add_post(app, post)
+    if post is not None and desk is not None:
+        add_desk(app, post, desk)
     return app

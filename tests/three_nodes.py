@@ -30,9 +30,9 @@ from federation.children import program
 from federation.jobfile import read_job_file
 from federation.jobs import RiskPlan, SegmentsPlan
 from federation.terminal import EXIT_REFUSED
+from server.jobs.submitting import SubmittedJob
 from server.local import LocalFederation
 from server.records import Outcome
-from server.running import SubmittedJob
 
 PEOPLE = 1_200
 PATIENCE = 60.0

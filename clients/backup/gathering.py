@@ -5,8 +5,9 @@ states, restrictions and salt in the consent store, its row in the records of fi
 data went abroad, its open requests. About nobody: settings, keys of the node's vault, policy, models, the audit log,
 requests that have ended, used sessions.
 Left out, because it is made anew or would name people outside of their own records: what a rerun goes on from, counts
-of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, and letters; of those only
-the ids of the ones that have come, so that none is taken in again.
+of a day's answers, Paillier keys, parts of models in shards, audiences, copies for subjects, proposed jobs and what was
+said to them (the log has it, and it is to be said again), and letters; of those only the ids of the ones that have
+come, so that none is taken in again.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ LEFT_OUT: Final = (
     "rights/opening/",
     "copies/",
     "audiences/",
+    "proposals/",
+    "words/",
+    "published/",
 )
 LEFT_OUT_OF_JOBS: Final = (PAILLIER_RECORD, "shards", "enterprise")
 GENERAL_TABLES: Final = (

@@ -12,7 +12,8 @@ POST /v1/subjects/sessions   a link, good once, to the page of a subject that is
 GET  /v1/status              whose desk this is, and the version of its store
 
 Every call carries the bearer token of `clients.desk.desk_token`; a subject's browser sees its own page
-(`clients.desk.subject`), which has sessions of its own. What is answered holds as soon as it is answered: a
+(`clients.desk.subject`), which has sessions of its own, and those who work here have theirs
+(`clients.desk.console`). What is answered holds as soon as it is answered: a
 running job drops the subject before its next message. Identifiers are read from the body, used and forgotten: they
 stand in no path, answer or log.
 """
@@ -29,14 +30,16 @@ from clients.consents.changes import Changes
 from clients.consents.node import bring_in_for_withdrawal, changes_of
 from clients.consents.prompts import ask
 from clients.consents.tables import Restriction, Source
+from clients.desk.console.app import add_console
 from clients.desk.handling import Work, handler
-from clients.desk.problems import DeskError, answer, problem_of
+from clients.desk.problems import DeskError, problem_of
 from clients.desk.requests import Prompting, Question, Restraint, Said, Told, Withdrawal, read
 from clients.desk.rights import RightsDesk
 from clients.desk.serving import desk_token
 from clients.desk.subject.routes import add_subject_page
 from clients.desk.subject.sessions import Sessions
 from clients.home import NodeHome
+from federation.web.problems import answer
 from privacy.rights import ARTICLES_OF_KIND, RequestKind
 
 
@@ -67,6 +70,7 @@ def make_desk(home: NodeHome) -> FastAPI:
     app.add_api_route("/v1/status", handler(token, desk.status), methods=["GET"])
     app.add_api_route("/v1/requests/{case}", handler(token, rights.shown), methods=["GET"])
     add_subject_page(app, home, sessions)
+    add_console(app, home)
 
     @app.exception_handler(HTTPException)
     async def unknown(_request: Request, _problem: Exception) -> Response:

@@ -12,7 +12,8 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from clients.desk.problems import DeskError, answer, problem_of
+from clients.desk.problems import DeskError, problem_of
+from federation.web.problems import answer
 
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_BODY_SECONDS: Final = 10.0

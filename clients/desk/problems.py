@@ -5,18 +5,15 @@ A problem names a field of the request at most, never what was in it.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
-from fastapi import Response
 
-from privacy.errors import Denied, InputError, SilhouetteError
-from privacy.reasons import ARTICLES, Reason
+from federation.web import problems
+from federation.web.problems import WHO_MAY, ProblemDetails, field_in
+from privacy.errors import SilhouetteError
 from privacy.texts import text
 
-MEDIA_TYPE: Final = "application/problem+json"
-_FIELD: Final = re.compile(r"`(\$[^`]*)`")
 _STATUS: Final = {
     "unauthorised": 401,
     "not_found": 404,
@@ -27,25 +24,9 @@ _STATUS: Final = {
     "internal": 500,
 }
 _ARTICLES: Final = {
-    "unauthorised": "PIPL 51",
+    "unauthorised": WHO_MAY,
     "no_action": "PIPL 5, 14",
-    "consent_scope": "PIPL 13, 23, 29, 31",
-    "consent_notice_needed": "PIPL 14, 17",
-    "consent_law_missing": "PIPL 47",
-    "consent_review": "PIPL 47",
-    "consent_reason": "PIPL 47",
 }
-
-
-class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457, of type about:blank. code: stable; article: what demands it; field: of the request, as a JSON path."""
-
-    status: int
-    code: str
-    title: str
-    remedy: str
-    article: str = ""
-    field: str = ""
 
 
 class DeskError(Exception):
@@ -62,28 +43,10 @@ def problem_of(error: Exception) -> ProblemDetails:
         case DeskError():
             return _named(error.code, error.field)
         case msgspec.MsgspecError():
-            found = _FIELD.search(str(error))
-            return _named("malformed", found[1] if found else "")
-        case Denied():
-            codes = error.findings.codes
-            articles = "; ".join(ARTICLES[Reason(code)] for code in codes)
-            return ProblemDetails(
-                403, codes[0] if codes else error.code, error.render(), text("desk.remedy.again"), articles
-            )
-        case InputError():
-            return ProblemDetails(
-                422, error.key, error.render(), text("desk.remedy.again"), _ARTICLES.get(error.key, "")
-            )
+            return _named("malformed", field_in(str(error)))
         case SilhouetteError():
-            return ProblemDetails(
-                503, error.key, error.render(), text("desk.remedy.later"), _ARTICLES.get(error.key, "")
-            )
+            return problems.problem_of(error)
     return _named("internal", "")
-
-
-def answer(problem: ProblemDetails) -> Response:
-    """The problem as an HTTP response."""
-    return Response(msgspec.json.encode(problem), problem.status, media_type=MEDIA_TYPE)
 
 
 def _named(code: str, field: str) -> ProblemDetails:

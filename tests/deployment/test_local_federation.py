@@ -18,9 +18,9 @@ from clients.sample.job import write_job
 from federation.children import program
 from federation.jobfile import JobFile, read_job_file
 from server.flower import FlowerControl, build_bundle
+from server.jobs.submitting import SubmittedJob
 from server.local import LocalFederation
 from server.records import JobRecord
-from server.running import SubmittedJob
 
 pytestmark = pytest.mark.timeout(400)
 JOB_SETTINGS = """

@@ -9,8 +9,8 @@ import pytest
 from federation.jobfile import JobFile, PartyEntry, read_job_file
 from federation.jobs import PartyRole
 from federation.messages import COORDINATOR
+from server.jobs.submitting import SubmittedJob
 from server.local import LocalFederation
-from server.running import SubmittedJob
 
 pytestmark = pytest.mark.timeout(300)
 ROWS = 80_000

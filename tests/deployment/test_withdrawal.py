@@ -14,8 +14,8 @@ from clients.sample import make_world, write_world
 from clients.sample.job import write_job
 from federation.children import program
 from federation.jobfile import read_job_file
+from server.jobs.submitting import SubmittedJob
 from server.local import LocalFederation
-from server.running import SubmittedJob
 
 pytestmark = pytest.mark.timeout(300)
 

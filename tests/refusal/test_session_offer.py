@@ -1,5 +1,7 @@
 """A party refuses an offer that it should not follow, before anything is sent or any relay is called."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
@@ -9,11 +11,15 @@ from gate_scene import policy_for
 from party_scene import CANARY, JOB, URL, Script, match_job, plan
 
 from clients.app import make_app, read_offer
+from clients.approvals.deciding import approve, deny
+from clients.approvals.inbox import Inbox
 from clients.gate.policy import POLICY_RECORD, activate
 from clients.home import NodeHome, NodeSettings
 from clients.session import connect_http
 from clients.tables import TableSpec
 from federation.jobs import encode_job
+from federation.proposals import DecidedBy, Proposal
+from privacy.access import Role
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, Denied, MessageInvalid, ProfileForbidden, UnexpectedMessage
 from privacy.identifiers import IdentifierKind
@@ -58,6 +64,49 @@ def test_a_job_for_a_purpose_that_the_policy_does_not_have(scene):
     *_, last = scene.home.audit.events()
     assert (last.type, last.reasons) == (EventType.DATASET_REFUSED, ("R-PURPOSE-UNREGISTERED",))
     assert not scene.home.vault.names("job/")
+
+
+def approved_by_persons(scene):
+    settings = msgspec.structs.replace(scene.home.settings, approves=DecidedBy.PERSON)
+    scene.home.write_settings(settings)
+    del scene.home.settings
+
+
+def proposed(scene):
+    now = datetime.now(UTC)
+    return Proposal(
+        number="J-ABCDEFG2",
+        job=encode_job(scene.job),
+        proposer=Role.MODELLER,
+        proposed=now,
+        expires=now + timedelta(days=1),
+    )
+
+
+def test_a_job_that_nobody_has_approved(scene):
+    approved_by_persons(scene)
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-JOB-NOT-APPROVED",)
+    assert error.for_others().findings[0].about == ""
+    *_, last = scene.home.audit.events()
+    assert (last.type, last.reasons) == (EventType.DATASET_REFUSED, ("R-JOB-NOT-APPROVED",))
+    assert not scene.home.vault.names("job/")
+
+
+def test_a_job_that_somebody_has_approved_may_begin(scene):
+    approved_by_persons(scene)
+    Inbox(scene.home).mirror([proposed(scene)], datetime.now(UTC))
+    approve(scene.home, "J-ABCDEFG2")
+    scene.party()
+    assert scene.connected
+
+
+def test_a_job_that_somebody_has_refused(scene):
+    """Though the policy admits it, and decides at this node."""
+    Inbox(scene.home).mirror([proposed(scene)], datetime.now(UTC))
+    deny(scene.home, "J-ABCDEFG2")
+    error = refuses_offer(scene, Denied, "denied")
+    assert error.findings.codes == ("R-JOB-NOT-APPROVED",)
 
 
 def test_marketing_on_another_basis_than_consent(scene):

@@ -30,7 +30,7 @@ SOURCES = {
 }
 TEMPLATES = {
     file: file.read_text("utf-8")
-    for package in ("clients", "server")
+    for package in ("federation", "clients", "server")
     for file in sorted((ROOT / package).rglob("*.j2"))
 }
 AREAS = {ROOT / "server" / "report": "report", ROOT / "clients" / "validation": "validation"}

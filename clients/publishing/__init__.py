@@ -1,0 +1,1 @@
+"""What this node tells the coordinator's catalogue of itself: schemas, purposes, models, audiences, request counts."""
