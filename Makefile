@@ -12,7 +12,7 @@ WORKERS ?= 3
 FIRMS ?= 8000
 CREDIT_DATA ?= examples/default_credit/data
 
-.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-splits bench-enterprises bench-forgetting test scenarios check format docs lock clean
+.PHONY: setup demo demo-enterprises bench bench-match bench-credit bench-frames bench-gate bench-risk bench-splits bench-enterprises bench-forgetting bench-console test scenarios check format docs lock clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,9 @@ bench-credit: $(STAMP)  ## 64 trees of depth 6 over real Flower; CREDIT_DATA nam
 
 bench-frames: $(STAMP)  ## A sealed frame and its answer through the coordinator's relay.
 	$(BIN)/python -m benchmarks.frames_over_relay
+
+bench-console: $(STAMP)  ## The console under a hundred users, on both databases: SECONDS=60 ONLY=sqlite.
+	$(BIN)/python -m benchmarks.console_load $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))
 
 bench-risk: $(STAMP)  ## Scorecard and boosting on public data over real Flower: ONLY=scorecard,boosting_20x5.
 	$(BIN)/python -m benchmarks.risk_over_flower $(if $(ONLY),--only $(ONLY))

@@ -10,6 +10,9 @@ import msgspec
 from fastapi.testclient import TestClient
 from gate_scene import activate, policy_for
 
+from clients.approvals import deciding
+from clients.approvals.inbox import Decision, Inbox
+from clients.approvals.review import review
 from clients.approvals.running import DeskTraffic
 from clients.home import NodeHome, NodeSettings
 from clients.tables import FieldSpec, TableSpec
@@ -44,6 +47,12 @@ JOB = Job(
     match=MatchPlan(),
     risk=RiskPlan(trees=2, depth=2, bins=4),
 )
+
+
+def approve(home: NodeHome, number: str, **said) -> Decision:
+    """A person looks at a proposal and says yes to it at once."""
+    seen = review(home, Inbox(home).get(number).proposal)
+    return deciding.approve(home, number, digest=seen.proposal.digest, policy=seen.policy, **said)
 
 
 def proposal(job: Job = JOB, number: str = NUMBER, **changes) -> Proposal:

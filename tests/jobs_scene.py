@@ -105,7 +105,7 @@ class Scene:
         return Jobs(self.engine, self.home, self.home.audit, self.clock)
 
     def claims(self, name: str = "first", owner: str = "home") -> Claims:
-        return Claims(self.engine, self.home.audit, name, owner, self.clock)
+        return Claims(self.engine, self.home.audit, name, owner, lambda: self.home.roster, self.clock)
 
     def runner(self, name: str = "first", owner: str = "home") -> Runner:
         return Runner(self.home, self.jobs, self.claims(name, owner), self.flower)

@@ -9,16 +9,20 @@ import typer
 from rich.markup import escape
 
 from federation.terminal import make_app, out, print_json
+from privacy.errors import ConfigInvalid
 from privacy.texts import text
 
 if TYPE_CHECKING:
     from clients.approvals.inbox import Decision, Held
+    from clients.home import NodeHome
 
 jobs_app = make_app(text("approvals.help"))
 
 HomeOption = Annotated[Path, typer.Option("--home", help=text("node.option_home"))]
 JsonOption = Annotated[bool, typer.Option("--json", help=text("terminal.option_json"))]
 NoteOption = Annotated[str, typer.Option(help=text("approvals.option_note"))]
+DigestOption = Annotated[str, typer.Option(help=text("approvals.option_digest"))]
+PolicyOption = Annotated[str, typer.Option(help=text("approvals.option_policy"))]
 DaysOption = Annotated[int, typer.Option(min=1, help=text("approvals.option_days"))]
 
 
@@ -70,12 +74,36 @@ def show(
 
 @jobs_app.command("approve", help=text("approvals.help_approve"))
 def approve(
-    number: str, home: HomeOption, days: DaysOption = 7, note: NoteOption = "", as_json: JsonOption = False
+    number: str,
+    home: HomeOption,
+    digest: DigestOption = "",
+    policy: PolicyOption = "",
+    days: DaysOption = 7,
+    note: NoteOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     from clients.approvals.deciding import approve as say_yes
     from clients.home import NodeHome
 
-    _tell(say_yes(NodeHome.open(home), number, days=days, note=note), as_json)
+    node = NodeHome.open(home)
+    if not digest and not policy and not as_json:
+        digest, policy = _ask(node, number)
+    if not digest or not policy:
+        raise ConfigInvalid("proposal_unseen", name=number)
+    _tell(say_yes(node, number, digest=digest, policy=policy, days=days, note=note), as_json)
+
+
+def _ask(node: NodeHome, number: str) -> tuple[str, str]:
+    """Show the proposal to a person, who says yes or leaves. Returns the digests of what they were shown."""
+    from clients.approvals.inbox import Inbox
+    from clients.approvals.review import as_lines, review
+
+    found = review(node, Inbox(node).get(number).proposal)
+    found.refuse()
+    for line in as_lines(found):
+        out.print(escape(line), soft_wrap=True)
+    typer.confirm(text("approvals.ask"), abort=True)
+    return found.proposal.digest, found.policy
 
 
 @jobs_app.command("deny", help=text("approvals.help_deny"))

@@ -1,16 +1,20 @@
 """Saying yes or no to a proposed job, by a person or by this node's policy, and holding sessions to what was said.
 
 A word goes into the audit log first (PIPL 51: who decides is on record), then signed into the outbox. Where a person
-decides (`approves = "person"`), a yes holds until its day, for the very job, and only as long as the policy and the
-installed code are those under which it was given: what would leave might be another thing under others.
+decides (`approves = "person"`), a yes holds until its day, for the very job, and only as long as the policy, the
+installed code and everybody's keys are those under which it was given: what would leave might be another thing under
+others, or go to somebody else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from clients.approvals.inbox import Decision, Held, Inbox
 from clients.approvals.review import Review, review
@@ -33,26 +37,37 @@ _NODE: Final = "node"
 
 
 def approve(
-    home: NodeHome, number: str, *, days: int = HOLDS_DAYS, who: str = "", note: str = ""
+    home: NodeHome,
+    number: str,
+    *,
+    digest: str,
+    policy: str,
+    days: int = HOLDS_DAYS,
+    who: str = "",
+    note: str = "",
 ) -> Decision:
-    """A person says yes. who, note: stay at this node.
+    """A person says yes to what they were shown. digest, policy: of the job and of the policy in force, as the review
+    had them (`Review.proposal.digest`, `Review.policy`); who, note: stay at this node.
 
-    Raises `NotFound`, `StateConflict` for a proposal that is over, `ConfigInvalid` for days that are too many, and what
-    stands against the job: `Denied` with all findings of the gate, or another refusal.
+    Raises `NotFound`, `StateConflict` for a proposal that is over or is another than was shown, `ConfigInvalid` for
+    days that are too many, and what stands against the job: `Denied` with all findings of the gate, or another refusal.
     """
     if not 1 <= days <= LONGEST_WORD.days:
         raise ConfigInvalid("proposal_days", maximum=LONGEST_WORD.days)
     inbox = Inbox(home)
     with inbox.changing():
         seen = _seen(home, inbox.get(number))
+        if (seen.proposal.digest, seen.policy) != (digest, policy):
+            raise StateConflict("proposal_changed", name=number)
         seen.refuse()
         return _say(home, inbox, seen, approved=True, days=days, by=DecidedBy.PERSON, who=who, note=note)
 
 
 def deny(home: NodeHome, number: str, *, who: str = "", note: str = "") -> Decision:
-    """A person says no, and no session of the job begins here from now on, whatever it was told before.
+    """A person says no: no session of the job begins here from now on, and one that runs ends.
 
-    The others are told the codes of what the gate says, if it says anything. Raises `NotFound`, `StateConflict`.
+    It counts whatever was said before. The others are told the codes of what the gate says, if it says anything.
+    Raises `NotFound`, `StateConflict`.
     """
     inbox = Inbox(home)
     with inbox.changing():
@@ -61,19 +76,20 @@ def deny(home: NodeHome, number: str, *, who: str = "", note: str = "") -> Decis
 
 
 def answer_by_policy(home: NodeHome) -> list[Decision]:
-    """Answer every proposal that has no word yet by what the gate says now. What fails is left for another time.
+    """Answer every proposal that has no word yet by what the gate says now, and where the policy's word was given to
+    others' keys than they have now. What fails is left for another time.
 
     Raises `LogUnavailable`.
     """
     inbox, answered = Inbox(home), []
     for held in inbox.all():
-        if inbox.decision(held.proposal.number) is not None:
+        if not _wants_policy(home, inbox, held):
             continue
         try:
             with inbox.changing():
                 seen = _seen(home, held)
                 codes = (*seen.codes, *missing_approval(home, seen.job).codes)
-                if inbox.decision(held.proposal.number) is None:
+                if _wants_policy(home, inbox, held):
                     by = DecidedBy.POLICY
                     answered.append(_say(home, inbox, seen, approved=not codes, codes=codes, by=by))
         except InputError as error:
@@ -87,24 +103,49 @@ def missing_approval(home: NodeHome, job: Job) -> Findings:
     Where the policy decides, only a person's no stands in the way; a person's last word on the same job counts, under
     whatever number it was proposed.
     """
-    said = [one.word for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
-    last = next((word for word in reversed(said) if word.digest == job.digest), None)
+    said = [one for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
+    last = next((one for one in reversed(said) if one.word.digest == job.digest), None)
     needs_yes = home.settings.approves is DecidedBy.PERSON
     if last is None:
         is_missing = needs_yes
-    elif last.approved:
-        is_missing = needs_yes and not _still_holds(home, last)
+    elif last.word.approved:
+        is_missing = needs_yes and not _still_holds(home, last, job)
     else:
         is_missing = True
     return Findings.of([Finding(Reason.JOB_NOT_APPROVED, job.name)] if is_missing else [])
 
 
-def _still_holds(home: NodeHome, word: Word) -> bool:
+def taken_back(home: NodeHome, job: Job) -> Findings:
+    """Why a session that runs has to end: a person's last word on its job is a no. Empty where there is none."""
+    said = [one.word for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
+    last = next((word for word in reversed(said) if word.digest == job.digest), None)
+    is_denied = last is not None and not last.approved
+    return Findings.of([Finding(Reason.JOB_NOT_APPROVED, job.name)] if is_denied else [])
+
+
+def _wants_policy(home: NodeHome, inbox: Inbox, held: Held) -> bool:
+    said = inbox.decision(held.proposal.number)
+    if said is None:
+        return True
+    is_renewed = said.word.by is DecidedBy.POLICY and said.word.approved
+    return is_renewed and said.keys != _keys_of(home, held.proposal.job_for(home.settings.name))
+
+
+def _still_holds(home: NodeHome, said: Decision, job: Job) -> bool:
     try:
         policy = active_policy(home).digest
     except Denied:
         return False
-    return word.holds_at(utc_now()) and word.policy == policy and word.code == installed_digest()
+    word = said.word
+    is_same = word.policy == policy and word.code == installed_digest() and said.keys == _keys_of(home, job)
+    return word.holds_at(utc_now()) and is_same
+
+
+def _keys_of(home: NodeHome, job: Job) -> str:
+    """SHA-256 of the keys of the coordinator and of the job's parties in this node's roster, in hexadecimal."""
+    roster = home.roster
+    parties = sorted((one.name, one.identity) for one in roster.parties if one.name in job.roles.all)
+    return hashlib.sha256(msgspec.json.encode((roster.coordinator, parties))).hexdigest()
 
 
 def _seen(home: NodeHome, held: Held) -> Review:
@@ -126,14 +167,15 @@ def _say(
     note: str = "",
 ) -> Decision:
     now, proposal = utc_now(), seen.proposal
-    before = inbox.decision(proposal.number)
+    last = max((one.word.revision for one in inbox.decisions()), default=0)
     word = Word(
         number=proposal.number,
         digest=proposal.digest,
         party=seen.party,
         approved=approved,
-        # By the clock, so that a node that was restored from a copy goes on above what it had said since.
-        revision=max(_milliseconds(now), before.word.revision + 1 if before else 1),
+        # By the clock, so that a node that was restored from a copy goes on above what it had said since; and above
+        # every word, so that the last one counts when the clock has been set back.
+        revision=max(_milliseconds(now), last + 1),
         made=now,
         until=now + timedelta(days=days),
         policy=seen.policy,
@@ -144,7 +186,13 @@ def _say(
     _note(home, word)
     signed = sign_word(word, home.identity, home.roster.coordinator)
     decision = Decision(
-        word=word, signed=signed, job=seen.job.name, purpose=seen.job.purpose, who=who, note=note
+        word=word,
+        signed=signed,
+        job=seen.job.name,
+        purpose=seen.job.purpose,
+        keys=_keys_of(home, seen.job),
+        who=who,
+        note=note,
     )
     inbox.keep(decision)
     return decision

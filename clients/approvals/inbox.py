@@ -1,6 +1,8 @@
 """The proposals that this node has been shown, and what was said to them here: sealed records of the vault.
 
 `proposals/<number>` mirrors the coordinator's list; what is over, or is not listed any more, goes away.
+`proposed/<number>` keeps which job a number stands for, also when it is not listed for a while: a person's yes to what
+they have read is no yes to another job that comes back under its number.
 `words/<number>` is the last word on a proposal with its signature: the outbox as long as the coordinator does not have
 it, and afterwards what a session is checked against. Who has said it, and why, never leaves this record.
 """
@@ -20,17 +22,20 @@ from msgspec import Meta
 from clients.home import NodeHome
 from clients.vault import Vault
 from federation.line_file import locked
-from federation.proposals import Proposal, Word
+from federation.proposals import LONGEST_WORD, Proposal, Word
 from privacy.errors import NotFound, SealBroken, SilhouetteError, StateConflict
 
 log = logging.getLogger("silhouette.approvals")
 
 PROPOSALS: Final = "proposals/"
+PROPOSED: Final = "proposed/"
 WORDS: Final = "words/"
 LOCK_FILE: Final = "approvals.lock"
 LOCK_SECONDS: Final = 10.0
 KEPT_DAYS: Final = 3 * 366
 """As long as records of processing (PIPL 56), counted from the word."""
+NUMBER_DAYS: Final = LONGEST_WORD.days
+"""So long a number keeps its job without being listed: no page that somebody has open is older."""
 MAX_NOTE: Final = 2_000
 
 
@@ -50,13 +55,17 @@ class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was said to a proposal here, whoever has ended it since. who: an account of this node's; note: why."""
+    """What was said to a proposal here, whoever has ended it since. who: an account of this node's; note: why.
+
+    keys: digest of the keys that the roster had for the coordinator and the job's parties.
+    """
 
     word: Word
     signed: bytes
     job: str
     purpose: str
     delivery: Delivery = Delivery.WAITING
+    keys: str = ""
     who: str = ""
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
 
@@ -108,12 +117,11 @@ class Inbox:
             known = held.get(number)
             if (known is None or known.proposal != proposal) and self._is_sound(proposal, known):
                 seen = now if known is None else known.seen
+                self._vault.put(PROPOSED + number, proposal.digest.encode(), days=NUMBER_DAYS)
                 self._vault.put(PROPOSALS + number, msgspec.msgpack.encode(Held(proposal, seen)))
 
     def _is_sound(self, proposal: Proposal, known: Held | None) -> bool:
-        said = self.decision(proposal.number)
-        digests = {known.proposal.digest} if known else {said.word.digest} if said else {proposal.digest}
-        if proposal.digest not in digests:
+        if proposal.digest != self._digest_of(proposal.number, known, proposal.digest):
             log.error("proposal %s has become about another job; it is left out", proposal.number)
             return False
         try:
@@ -122,6 +130,16 @@ class Inbox:
             log.warning("proposal %s is none for this node: %s", proposal.number, error.code)
             return False
         return True
+
+    def _digest_of(self, number: str, known: Held | None, otherwise: str) -> str:
+        """Of the job for which a number stands here, or has stood."""
+        if known is not None:
+            return known.proposal.digest
+        said = self.decision(number)
+        if said is not None:
+            return said.word.digest
+        kept = self._vault.held([PROPOSED + number])
+        return next((data.decode() for data in kept.values()), otherwise)
 
     def forget_over(self, now: datetime) -> None:
         """What has expired goes away, whether or not the coordinator can be reached."""

@@ -179,6 +179,7 @@ def as_lines(found: Review, language: str | None = None) -> list[str]:
         say("parties", parties=", ".join(job.roles.all), role=role),
         say("expires", moment=f"{proposal.expires:%Y-%m-%d %H:%M} UTC", digest=proposal.digest),
     ]
+    lines += [say("policy", digest=found.policy)] if found.policy else []
     lines += [say("admitted")] if found.is_admitted else [say("refused")]
     lines += [f"- {item.render(language)}" for item in found.findings]
     lines += [f"- {item.render(language)}" for item in found.obstacles]

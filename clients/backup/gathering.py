@@ -70,6 +70,7 @@ LEFT_OUT: Final = (
     "copies/",
     "audiences/",
     "proposals/",
+    "proposed/",
     "words/",
     "published/",
 )

@@ -29,7 +29,7 @@ from federation.publications import (
     Wording,
     rounded,
 )
-from privacy.catalog import Catalog
+from privacy.catalog import Catalog, FieldClass
 from privacy.errors import Denied, InputError, SealBroken
 from privacy.policy import Policy, Purpose, Titles
 from privacy.rights import CaseState
@@ -79,9 +79,13 @@ class Listing:
         )
 
     def purposes(self) -> tuple[RegisteredPurpose, ...]:
-        """Those of the policy in force."""
+        """Those of the policy in force. Columns that nobody may use are not named, here as in `datasets`."""
         policy = self._policy()
-        return () if policy is None else tuple(_purpose(item) for item in policy.purposes)
+        if policy is None:
+            return ()
+        catalog = catalog_of(policy)
+        kinds = {item.name: item.kind for item in self._home.settings.table.fields}
+        return tuple(_purpose(item, catalog, kinds) for item in policy.purposes)
 
     def models(self) -> tuple[PublishedModel, ...]:
         """The newest cards."""
@@ -155,7 +159,7 @@ _MAKERS: Final[Mapping[Noun, Callable[[Listing], Items]]] = {
 
 def _column(item: FieldSpec, catalog: Catalog, is_categorical: bool) -> Column | None:
     kind = catalog.of_column(item.name, item.kind)
-    if kind is not None and kind.is_prohibited:
+    if _is_hidden(kind):
         return None
     title = item.published
     return Column(
@@ -168,14 +172,21 @@ def _column(item: FieldSpec, catalog: Catalog, is_categorical: bool) -> Column |
     )
 
 
-def _purpose(purpose: Purpose) -> RegisteredPurpose:
+def _is_hidden(kind: FieldClass | None) -> bool:
+    """Whether a column is of a class that nobody may use."""
+    return kind is not None and kind.is_prohibited
+
+
+def _purpose(purpose: Purpose, catalog: Catalog, kinds: Mapping[str, str]) -> RegisteredPurpose:
+    """kinds: what the registration says that a column is, by its name."""
+    shown = (name for name in purpose.fields if not _is_hidden(catalog.of_column(name, kinds.get(name, ""))))
     return RegisteredPurpose(
         name=purpose.name,
         title=_title(purpose.title),
         basis=purpose.basis,
         treatment=purpose.treatment,
         methods=purpose.methods,
-        columns=tuple(name[:LONGEST_LABEL] for name in purpose.fields),
+        columns=tuple(name[:LONGEST_LABEL] for name in shown),
         recipients=tuple(item.party for item in purpose.recipients),
         retention_days=purpose.retention_days,
         minimum_age=purpose.minimum_age,

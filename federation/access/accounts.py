@@ -1,8 +1,9 @@
 """The accounts of one edge: who is there, as what, and whether a password is theirs.
 
 Rules. An unknown, a disabled and a passwordless account cost the same work as a known one and get the same answer.
-After five failures in a quarter of an hour no password is looked at. A new password, or a disabled account, ends every
-login, token and code of the account. Nobody changes their own roles. A change is in the audit log before it is made.
+After five failures from one place in a quarter of an hour no password is looked at. A new password, or a disabled
+account, ends every login, token and code of the account. Nobody changes their own roles. A change is in the audit log
+before it is made.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CODE_LIFE: Final = datetime.timedelta(minutes=15)
 
 
 class Accounts:
-    """The accounts in a database whose tables are there. `profile`: argon2's parameters."""
+    """The accounts in a database whose tables are there. `profile`: argon2's parameters; key: `Lockout`'s."""
 
     def __init__(
         self,
@@ -40,9 +41,10 @@ class Accounts:
         *,
         now: Callable[[], datetime.datetime] = utc_now,
         profile: Parameters = PROFILE,
+        key: bytes | None = None,
     ) -> None:
         self._engine, self._noting, self._now = engine, noting, now
-        self._hashing, self._lockout = Hashing(profile), Lockout(engine)
+        self._hashing, self._lockout = Hashing(profile), Lockout(engine, key)
 
     # --- looking
 
@@ -107,7 +109,7 @@ class Accounts:
         stored = self._stored(name, password)
         with self._changing(name, by, "password") as (session, user):
             user.password, user.must_change = stored, name != by
-            self._lockout.forget(session, name)
+            self._lockout.forget_name(session, name)
             _end_all(session, name)
 
     def disable(self, name: str, *, by: str) -> None:
@@ -128,22 +130,25 @@ class Accounts:
 
     # --- coming in
 
-    def verify(self, name: str, password: str) -> Account:
-        """Whose password it is. Raises `NotAuthenticated`, which does not say what was wrong, or `LoginsLocked`."""
+    def verify(self, name: str, password: str, *, address: str = "", login: str = "") -> Account:
+        """Whose password it is. Raises `NotAuthenticated`, which does not say what was wrong, or `LoginsLocked`.
+
+        address: from where it comes; login: of somebody who is logged in already, instead.
+        """
         user = self._known(name)
         counted = self._lockout.blind(name) if user is None else user.name
-        failures = self._lockout.begin(counted, self._now())
+        attempt = self._lockout.begin(counted, login or address, self._now(), is_in=bool(login))
         stored = "" if user is None else user.password
         if not self._hashing.matches(stored, password) or user is None or user.disabled:
-            stage = "locked" if failures == MOST_FAILURES else "password"
+            stage = "locked" if attempt.failures == MOST_FAILURES else "password"
             self._noting.login_failed(UNKNOWN if user is None else user.name, stage)
             raise NotAuthenticated("access_login_wrong")
         renewed = self._hashing.hash(password) if self._hashing.is_old(stored) else stored
         with writing(self._engine) as session:
-            self._lockout.forget(session, name)
             current = find(session, name)
             if current.password != stored or current.disabled:  # changed while it was verified
                 raise NotAuthenticated("access_login_wrong")
+            self._lockout.forget(session, attempt)
             current.password = renewed
             return account_of(current)
 

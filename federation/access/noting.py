@@ -63,13 +63,17 @@ class Noting:
 
     def granted(self, caller: Caller, permission: Permission, artefact: str = "") -> None:
         """Somebody used a permission. The same again within `LOOKING_SECONDS` is not written if it only reads."""
-        key = (caller.name, caller.login, permission, artefact)
-        if permission.value.endswith(":read") and self._is_recent(key):
+        if self.is_told(caller, permission, artefact):
             return
         self._log.append(
             EventType.ACCESS_GRANTED, actor=caller.name, stage=permission.value, artefact=artefact
         )
-        self._remember(key)
+        self._remember((caller.name, caller.login, permission, artefact))
+
+    def is_told(self, caller: Caller, permission: Permission, artefact: str = "") -> bool:
+        """Whether `granted` would write nothing."""
+        key = (caller.name, caller.login, permission, artefact)
+        return permission.value.endswith(":read") and self._is_recent(key)
 
     def asked(self, asker: str, number: str, permission: Permission, what: str) -> None:
         """Somebody asked for what takes two persons. what: the digest of exactly that."""

@@ -42,11 +42,12 @@ class Access:
         *,
         now: Callable[[], datetime.datetime] = utc_now,
         profile: Parameters = PROFILE,
+        key: bytes | None = None,
     ) -> Access:
-        """On a database that has the tables (`federation.access.tables`)."""
+        """On a database that has the tables (`federation.access.tables`). key: of `Lockout`."""
         noting = Noting(log)
         return cls(
-            Accounts(engine, noting, now=now, profile=profile),
+            Accounts(engine, noting, now=now, profile=profile, key=key),
             Logins(engine, noting, now=now),
             Tokens(engine, noting, now=now),
             TwoPersons(engine, noting, now=now),
@@ -54,9 +55,12 @@ class Access:
             issuer,
         )
 
-    def log_in(self, name: str, password: str) -> tuple[str, Caller]:
-        """A new login by password: its cookie, and who acts. Raises `NotAuthenticated`, `LoginsLocked`."""
-        return self.logins.begin(self.accounts.verify(name, password))
+    def log_in(self, name: str, password: str, address: str = "") -> tuple[str, Caller]:
+        """A new login by password: its cookie, and who acts. address: from where.
+
+        Raises `NotAuthenticated`, `LoginsLocked`.
+        """
+        return self.logins.begin(self.accounts.verify(name, password, address=address))
 
     def log_in_once(self, code: str) -> tuple[str, Caller]:
         """A new login by a code that is good once. Raises `NotAuthenticated`."""

@@ -100,7 +100,7 @@ class Code(AccessBase):
 
 
 class Failure(AccessBase):
-    """How many logins failed under a name in one minute (counted from 1970)."""
+    """How many logins failed under a name, or under a blinded name and place, in one minute (counted from 1970)."""
 
     __tablename__ = "access_failure"
     name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
@@ -132,10 +132,10 @@ def make_tables(engine: Engine) -> None:
         AccessBase.metadata.create_all(engine)
 
 
-def count_one(session: Session, name: str, minute: int) -> None:
-    """One more failure, also when another process counts at the same time."""
-    values = {"name": name, "minute": minute, "count": 1}
-    more = {"count": Failure.count + 1}
+def count_one(session: Session, name: str, minute: int, step: int = 1) -> None:
+    """One more failure (or, with a step of -1, one less), also when another process counts at the same time."""
+    values = {"name": name, "minute": minute, "count": max(step, 0)}
+    more = {"count": Failure.count + step}
     key = ["name", "minute"]
     statement: Insert
     if session.get_bind().dialect.name == "postgresql":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
@@ -28,6 +29,8 @@ from privacy.access import Caller, Means, Permission
 from privacy.errors import AccessDenied
 
 _SEE_OTHER: Final = 303
+_ONE_BY_ONE: Final = CapacityLimiter(1)
+"""The log takes one event at a time: more who wait for it would take the threads from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Guard:
     on_denied, on_granted: told the caller, the permission and the route's path template, before anything is done; if
     they raise, nothing is. rates: how often one caller may come.
     api: how the paths begin that programs call; everything else is a page.
+    recall: who has called a moment ago with the same proof, or None; is_noted: whether `on_granted` would do nothing.
+    Both are asked on the event loop and must not wait: what they know saves a request its way through a thread.
     """
 
     authenticate: Callable[[Request], Caller | None]
@@ -47,6 +52,8 @@ class Guard:
     rates: RateLimits | None = None
     api: tuple[str, ...] = ("/api/",)
     login: str = "/login"
+    recall: Callable[[Request], Caller | None] = lambda request: None
+    is_noted: Callable[[Caller, Permission, str], bool] = lambda caller, permission, path: False
 
     def is_page(self, request: Request) -> bool:
         """Whether a browser is to be shown something."""
@@ -89,7 +96,10 @@ async def caller_of(request: Request) -> Caller | None:
     """Who calls, looked up once for a request. Raises `NotAuthenticated`."""
     if "caller" not in request.scope.setdefault("state", {}):
         guard = guard_of(request)
-        request.scope["state"]["caller"] = await run_in_threadpool(guard.authenticate, request)
+        known = guard.recall(request)
+        request.scope["state"]["caller"] = (
+            await run_in_threadpool(guard.authenticate, request) if known is None else known
+        )
     found: Caller | None = request.scope["state"]["caller"]
     return found
 
@@ -121,7 +131,8 @@ class Needs:
         if not caller.may(self.permission):
             await run_in_threadpool(guard.on_denied, caller, self.permission, path)
             raise AccessDenied("access_denied", name=self.permission.value)
-        await run_in_threadpool(guard.on_granted, caller, self.permission, path)
+        if not guard.is_noted(caller, self.permission, path):
+            await to_thread.run_sync(guard.on_granted, caller, self.permission, path, limiter=_ONE_BY_ONE)
         return caller
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import math
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +27,7 @@ from federation.web.refusing import BodyBroken, RequestRefused
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_BODY_SECONDS: Final = 30.0
 _STATE: Final = "rate"
+_NETWORK_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,6 @@ class Rate:
     name: str
     requests: int
     seconds: int
-
-    @property
-    def item(self) -> RateLimitItem:
-        return RateLimitItemPerSecond(self.requests, self.seconds, self.name)
 
 
 PER_CALLER: Final = Rate("caller", 600, 60)
@@ -52,25 +48,43 @@ LOGINS: Final = Rate("login", 20, 60)
 
 
 class RateLimits:
-    """Counts. rate: how often one caller may come."""
+    """Counts, on the event loop. rate: how often one caller may come; `clock`: seconds that only grow.
 
-    def __init__(self, rate: Rate = PER_CALLER) -> None:
-        self._rate = rate
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    Own code: the memory storage of the library `limits` starts a thread for nearly every request, to forget old ones,
+    and the loop waits until it runs: half of the time that a page took under load.
+    """
+
+    def __init__(self, rate: Rate = PER_CALLER, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._clock = rate, clock
+        self._moments: dict[str, deque[float]] = {}
+        self._sweep_at = clock() + rate.seconds
 
     def check(self, request: HTTPConnection, who: str) -> None:
-        """Count a request. Raises `RequestRefused` when it is one too many."""
-        item = self._rate.item
-        is_allowed = self._limiter.hit(item, who)
-        stats = self._limiter.get_window_stats(item, who)
-        seconds = max(1, math.ceil(stats.reset_time - time.time()))
+        """Count a request. Raises `RequestRefused` when it is one too many; that one does not count."""
+        now = self._clock()
+        moments = self._moments_of(who, now)
+        is_allowed = len(moments) < self._rate.requests
+        if is_allowed:
+            moments.append(now)
+        seconds = max(1, math.ceil(moments[0] + self._rate.seconds - now))
         found = {
             "RateLimit-Policy": f'"{self._rate.name}";q={self._rate.requests};w={self._rate.seconds}',
-            "RateLimit": f'"{self._rate.name}";r={max(0, stats.remaining)};t={seconds}',
+            "RateLimit": f'"{self._rate.name}";r={self._rate.requests - len(moments)};t={seconds}',
         }
         request.scope.setdefault("state", {})[_STATE] = found
         if not is_allowed:
             raise RequestRefused("too_many", headers={"Retry-After": str(seconds)})
+
+    def _moments_of(self, who: str, now: float) -> deque[float]:
+        """When somebody came within the window, the longest ago first."""
+        oldest = now - self._rate.seconds
+        if now >= self._sweep_at:  # those who came once would be remembered for good
+            self._sweep_at = now + self._rate.seconds
+            self._moments = {key: kept for key, kept in self._moments.items() if kept[-1] > oldest}
+        moments = self._moments.setdefault(who, deque())
+        while moments and moments[0] <= oldest:
+            moments.popleft()
+        return moments
 
     async def by_address(self, request: Request) -> None:
         """A dependency: count a request by the address that it comes from."""
@@ -78,8 +92,20 @@ class RateLimits:
 
 
 def address_of(request: HTTPConnection) -> str:
-    """Where a request comes from, as the server sees it: what a proxy says of it is the server's setting."""
-    return request.client.host if request.client is not None else ""
+    """Where a request comes from, as the server sees it: what a proxy says of it is the server's setting.
+
+    Of IPv6 the first 64 bits: whoever has one address there has all of its network (RFC 6177).
+    """
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), _NETWORK_BITS), strict=False))
 
 
 class RateHeaders:

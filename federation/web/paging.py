@@ -50,7 +50,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return Page(items, make_cursor(key(items[-1])) if len(rows) > self.limit else "")
 
 
-def _wanted(
+async def _wanted(  # a plain function would be called in a thread
     limit: Annotated[int, Query(ge=1, le=MOST_ITEMS)] = USUAL_ITEMS,
     cursor: Annotated[str, Query(max_length=MOST_CURSOR_CHARACTERS, pattern=r"^[A-Za-z0-9_-]*$")] = "",
 ) -> Wanted:

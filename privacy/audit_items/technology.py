@@ -97,7 +97,9 @@ def measures(ledger: Ledger) -> Item:
         "witnessed_for_others": dict(Counter(event.artefact or "-" for event in ledger.of("log.witnessed"))),
         "own_checkpoints": _coverage(ledger),
         "events": ledger.count(*_ACCESS, "log.verify_failed", "key.shredded"),
-        "refused": ledger.reasons("R-KEY", "R-COHORT", "R-LOG", "R-ROLE", "R-FIELD-EXCEEDS", "R-POLICY"),
+        "refused": ledger.reasons(
+            "R-KEY", "R-COHORT", "R-LOG", "R-ROLE", "R-FIELD-EXCEEDS", "R-POLICY", "R-JOB"
+        ),
     }
     left = ["measures_judged"] + ["permissions"] * (not ledger.of(*_ACCESS))
     left += ["checkpoints_not_given"] * (ledger.cosigned is None)

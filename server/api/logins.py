@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from federation.access.logins import LIFE
 from federation.web.etags import JSON, canonical
 from federation.web.guard import needs_login, open_to_all
+from federation.web.limits import address_of
 from server.api.bodies import body_of
 from server.api.documenting import Document
 from server.api.me import Me, me_of
@@ -39,11 +40,11 @@ def add_logins(api: APIRouter, services: Services, document: Document) -> None:
             Me, status=201, body=Credentials, example={"name": "ada", "password": "a long one of her own"}
         ),
     )
-    def log_in(wanted: Annotated[Credentials, body_of(Credentials)]) -> Response:
+    def log_in(request: Request, wanted: Annotated[Credentials, body_of(Credentials)]) -> Response:
         if wanted.code:
             secret, caller = services.access.log_in_once(wanted.code)
         else:
-            secret, caller = services.access.log_in(wanted.name, wanted.password)
+            secret, caller = services.access.log_in(wanted.name, wanted.password, address_of(request))
         response = Response(canonical(me_of(services, caller)), 201, media_type=JSON)
         services.cookies.give_session(response, secret, int(LIFE.total_seconds()))
         return response

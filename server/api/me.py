@@ -89,7 +89,7 @@ def add_me(api: APIRouter, services: Services, document: Document) -> None:
         caller: Annotated[Caller, _EVERYBODY], wanted: Annotated[Password, body_of(Password)]
     ) -> Response:
         _check_account(caller)
-        services.access.accounts.verify(caller.name, wanted.present)
+        services.access.accounts.verify(caller.name, wanted.present, login=caller.login)
         services.access.accounts.set_password(caller.name, wanted.new, by=caller.name)
         return Response(status_code=204)
 

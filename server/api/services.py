@@ -8,8 +8,9 @@ from typing import Final
 from fastapi import Request
 
 from federation.access.office import Access
+from federation.access.recent import RecentCallers
 from federation.web.cookies import Cookies
-from federation.web.csrf import Csrf
+from federation.web.csrf import SAFE_METHODS, Csrf
 from federation.web.events import Streams
 from federation.web.guard import Guard, bearer_of, is_bearer
 from federation.web.idempotency import Storage
@@ -34,7 +35,8 @@ class Services:
     """Everything that a route or a page may use; any thread may. Make one a process (`of`).
 
     publications: parties' lists as they are signed; catalogue: the same, opened once; events: the audit log, indexed;
-    kept: answers to requests that may come twice; rates, logins: how often one caller may come, or try a password.
+    kept: answers to requests that may come twice; rates, logins: how often one caller may come, or try a password;
+    recent: who has just come in.
     """
 
     home: CoordinatorHome
@@ -51,6 +53,7 @@ class Services:
     csrf: Csrf
     rates: RateLimits
     logins: RateLimits
+    recent: RecentCallers
     secure: bool = False
 
     @classmethod
@@ -77,19 +80,46 @@ class Services:
             csrf=Csrf(home.console_key),
             rates=RateLimits(),
             logins=RateLimits(LOGINS),
+            recent=RecentCallers(home.database),
             secure=secure,
         )
 
     @property
     def guard(self) -> Guard:
         """Who may come in, by which proof; what was used and what was refused is in the audit log."""
-        return Guard(self._caller_of, self.csrf, self._denied, self._granted, self.rates)
+        return Guard(
+            self._caller_of,
+            self.csrf,
+            self._denied,
+            self._granted,
+            self.rates,
+            recall=self._recall,
+            is_noted=self._is_noted,
+        )
 
     def _caller_of(self, request: Request) -> Caller | None:
+        bearer, cookie, changes = bearer_of(request), self.cookies.session(request), self.recent.changes
         if is_bearer(request):
-            return self.access.caller_of(bearer_of(request))
-        secret = self.cookies.session(request)
-        return self.access.logins.lookup(secret) if secret else None
+            caller = self.access.caller_of(bearer)
+        elif cookie:
+            caller = self.access.logins.lookup(cookie)
+        else:
+            return None
+        self.recent.keep(self._proof_of(request), caller, changes)
+        return caller
+
+    def _recall(self, request: Request) -> Caller | None:
+        """Only for looking: whoever changes something is looked up."""
+        return self.recent.find(self._proof_of(request)) if request.method in SAFE_METHODS else None
+
+    def _proof_of(self, request: Request) -> str:
+        """By what a request is known: a token is none in a cookie, nor the other way round."""
+        if is_bearer(request):
+            return f"bearer {bearer_of(request)}"
+        return f"cookie {self.cookies.session(request)}"
+
+    def _is_noted(self, caller: Caller, permission: Permission, path: str) -> bool:
+        return self.access.noting.is_told(caller, permission, place_of(path))
 
     def _denied(self, caller: Caller, permission: Permission, path: str) -> None:
         self.access.noting.denied(caller, permission, place_of(path))

@@ -10,6 +10,7 @@ from federation.access.logins import LIFE
 from federation.access.passwords import MINIMUM
 from federation.web.guard import Current, needs_login, open_to_all
 from federation.web.languages import language_of
+from federation.web.limits import address_of
 from federation.web.local_paths import local_path
 from federation.web.problems import problem_of
 from privacy.access import Caller
@@ -53,7 +54,11 @@ def add_logins(app: FastAPI, console: Console) -> None:
     ) -> Response:
         try:
             typed = code.strip()
-            secret, caller = access.log_in_once(typed) if typed else access.log_in(name.strip(), password)
+            secret, caller = (
+                access.log_in_once(typed)
+                if typed
+                else access.log_in(name.strip(), password, address_of(request))
+            )
         except (NotAuthenticated, LoginsLocked) as error:
             return login_page(request, local_path(target), error)
         return enter(secret, caller, request, target)
@@ -90,7 +95,7 @@ def add_logins(app: FastAPI, console: Console) -> None:
     ) -> Response:
         try:
             if access.accounts.get(caller.name).has_password:
-                access.accounts.verify(caller.name, old)
+                access.accounts.verify(caller.name, old, login=caller.login)
             if new != again:
                 raise AccountInvalid("console_password_differs")
             access.accounts.set_password(caller.name, new, by=caller.name)

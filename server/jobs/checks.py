@@ -9,10 +9,11 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from federation.jobs import Job
+from federation.post_messages import SKEW_SECONDS
 from federation.proposals import MAX_PROPOSALS, JobState, Word
 from privacy.access import PERMISSIONS_OF, Caller, Permission, Role
 from privacy.audit import is_name
-from privacy.errors import StateConflict
+from privacy.errors import ConfigInvalid, StateConflict
 from server.db.tables import JobRow, WordRow
 from server.jobs.rows import open_jobs
 from server.jobs.states import check_move
@@ -52,10 +53,14 @@ def check_room(session: Session, job: Job) -> None:
 
 
 def check_answerable(row: JobRow, word: Word, known: WordRow | None, now: datetime.datetime) -> None:
-    """Raises `StateConflict` for a word that comes too late, or while an earlier one stands."""
+    """Raises `StateConflict` for a word that comes too late, or while an earlier one stands, and `ConfigInvalid` for
+    one that says it was made later than now: its yes would hold longer than any may.
+    """
     after = JobState.APPROVED if word.approved else JobState.REFUSED
     if row.state != JobState.APPROVED or not word.approved:
         check_move(row.number, JobState(row.state), after)
+    if word.made > now + datetime.timedelta(seconds=SKEW_SECONDS):
+        raise ConfigInvalid("job_word_early", party=word.party, job=row.number)
     if row.expires <= now:
         raise StateConflict("job_over", job=row.number)
     if known is None:

@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 from federation.audit_log import AuditLog
 from federation.pace import utc_now
 from federation.proposals import JobState
+from federation.roster import Roster
 from privacy.audit import EventType
 from privacy.errors import StateConflict
 from server.db.engine import exclusively, reading, writing
 from server.db.tables import JobRow
+from server.jobs.renewed_keys import end_words_of_old_keys
 from server.jobs.rows import JOBS_LOCK, STATE_EVENT, add_event, job_row, move, open_jobs, views_of
 from server.jobs.views import JobView
 
@@ -28,7 +30,10 @@ _ACTOR: Final = "runner"
 
 
 class Claims:
-    """One process's. runner: names the process; owner: all processes of one home, of which one serves at a time."""
+    """One process's. runner: names the process; owner: all processes of one home, of which one serves at a time.
+
+    roster: the one in force.
+    """
 
     def __init__(
         self,
@@ -36,9 +41,10 @@ class Claims:
         log: AuditLog,
         runner: str,
         owner: str,
+        roster: Callable[[], Roster],
         now: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
-        self._engine, self._log, self._now = engine, log, now
+        self._engine, self._log, self._roster, self._now = engine, log, roster, now
         self.runner, self._owner = f"{owner}:{runner}", owner
 
     def ready(self) -> list[JobView]:
@@ -65,7 +71,8 @@ class Claims:
         """Make an approved job ours, for its next attempt; None when it is not to begin now.
 
         That is: another process has it, it is not approved any more, or one of its parties is in a job that runs, or
-        that has waited longer. A job of which a yes has ended is proposed again. record: folder of the attempt.
+        that has waited longer. A job of which a yes has ended, or whose party has other keys since, is proposed again.
+        record: folder of the attempt.
         """
         now = self._now()
         with writing(self._engine) as session:
@@ -73,12 +80,21 @@ class Claims:
             row = job_row(session, number)
             if row.state != JobState.APPROVED or row.expires <= now or _is_blocked(session, row):
                 return None
+            end_words_of_old_keys(session, row, self._roster(), now)
             if not views_of(session, [row], now)[0].is_approved:
                 move(session, row, JobState.PROPOSED, now)
                 return None
             move(session, row, JobState.RUNNING, now, data={"attempt": row.attempt + 1})
             row.started = now
             return self._claim(session, row, record, now)
+
+    def look_again(self, job: JobView) -> JobView:
+        """A job that was left behind, as its words stand with everybody's keys of today."""
+        now = self._now()
+        with writing(self._engine) as session:
+            row = job_row(session, job.number)
+            end_words_of_old_keys(session, row, self._roster(), now)
+            return views_of(session, [row], now)[0]
 
     def take_over(self, job: JobView, record: str) -> JobView | None:
         """Make a job ours that was left behind, for its next attempt; None when another process has been faster."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Engine, select
 
@@ -13,10 +14,13 @@ from federation.pace import utc_now
 from federation.proposals import Proposal, Word
 from federation.publications import Noun, Publication, open_publication
 from privacy.errors import ConfigInvalid, SilhouetteError, StateConflict
-from server.db.engine import reading, writing
+from server.db.engine import exclusively, reading, writing
 from server.db.tables import PublicationRow
 from server.home import CoordinatorHome
 from server.jobs.proposals import Jobs
+
+PUBLICATIONS_LOCK: Final = 0x50554253
+"""Of `server.db.engine.exclusively`."""
 
 
 class Desk:
@@ -57,6 +61,8 @@ class Publications:
             raise ConfigInvalid("party_not_enrolled", party=party)
         found = open_publication(signed, noun, party, identity, roster.coordinator)
         with writing(self._engine) as session:
+            # A party's first list has no row yet that could be held.
+            exclusively(session, PUBLICATIONS_LOCK)
             row = session.get(PublicationRow, (party, noun.value), with_for_update=True)
             if row is not None and row.signed == signed:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from sqlalchemy import Engine, String, and_, cast, func, or_, select
 
@@ -17,6 +18,9 @@ from server.jobs.rows import open_jobs, views_of
 from server.jobs.views import JobEvent, JobView, event_of
 from server.records import JobRecord, Outcome
 
+_JOB: Final = tuple(JobRow.__table__.columns)
+"""Rows of columns, not objects that a session follows: looking changes nothing, and a list is read in half the time."""
+
 
 class KnownJobs:
     """Any thread and any process may use it."""
@@ -29,7 +33,7 @@ class KnownJobs:
     def get(self, number: str) -> JobView:
         """One job. Raises `NotFound`."""
         with reading(self._engine) as session:
-            row = session.get(JobRow, number)
+            row = session.execute(select(*_JOB).where(JobRow.number == number)).one_or_none()
             if row is None:
                 raise NotFound("job_unknown", job=number)
             return views_of(session, [row], self._now())[0]
@@ -43,12 +47,13 @@ class KnownJobs:
         limit: int = 50,
     ) -> list[JobView]:
         """Jobs, the newest first. party: only those it takes part in; after: the number before the page."""
-        query = select(JobRow).where(JobRow.state.in_([state.value for state in states]))
+        query = select(*_JOB).where(JobRow.state.in_([state.value for state in states]))
         if party:
             query = query.where(cast(JobRow.parties, String).contains(f'"{party}"', autoescape=True))
         with reading(self._engine) as session:
             if after:
-                last = session.get(JobRow, after)
+                place = select(JobRow.proposed, JobRow.number).where(JobRow.number == after)
+                last = session.execute(place).one_or_none()
                 if last is None:
                     raise NotFound("job_unknown", job=after)
                 query = query.where(
@@ -58,7 +63,7 @@ class KnownJobs:
                     )
                 )
             order = query.order_by(JobRow.proposed.desc(), JobRow.number.desc()).limit(limit)
-            return views_of(session, session.scalars(order).all(), self._now())
+            return views_of(session, session.execute(order).all(), self._now())
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
@@ -69,13 +74,13 @@ class KnownJobs:
     def events(self, number: str, after: int = 0, limit: int = 1000) -> list[JobEvent]:
         """A job's events behind this number, in order."""
         query = (
-            select(EventRow)
+            select(EventRow.number, EventRow.kind, EventRow.moment, EventRow.data)
             .where(EventRow.job == number, EventRow.number > after)
             .order_by(EventRow.number)
             .limit(limit)
         )
         with reading(self._engine) as session:
-            return [event_of(row) for row in session.scalars(query)]
+            return [event_of(row) for row in session.execute(query)]
 
     def outcome(self, job: JobView) -> Outcome | None:
         """How its last attempt ended, with what it released; None before that, or where it never ran."""

@@ -25,6 +25,7 @@ from server.home import CoordinatorHome
 from server.jobs.checks import check_answerable, check_room, new_number, role_of, row_of
 from server.jobs.looking import KnownJobs
 from server.jobs.refusals import refusal_texts
+from server.jobs.renewed_keys import end_words_of_old_keys
 from server.jobs.rows import (
     JOBS_LOCK,
     STATE_EVENT,
@@ -150,6 +151,7 @@ class Jobs(KnownJobs):
             known = session.get(WordRow, (row.number, party))
             if known is not None and known.signed == signed:
                 return views_of(session, [row], now)[0]
+            end_words_of_old_keys(session, row, roster, now)
             check_answerable(row, word, known, now)
             session.merge(row_of(word, signed, now))
             add_event(session, row, WORD_EVENT, now, {"party": party, "approved": word.approved})

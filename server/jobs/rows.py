@@ -15,7 +15,7 @@ from privacy.errors import NotFound, SilhouetteError
 from privacy.texts import LANGUAGES
 from server.db.tables import EventRow, JobRow, WordRow
 from server.jobs.states import check_move
-from server.jobs.views import JobView, view_of
+from server.jobs.views import JobFacts, JobView, WordFacts, view_of
 
 JOBS_LOCK: Final = 0x4A4F4253
 """Of `server.db.engine.exclusively`: for what looks at several jobs and then changes one."""
@@ -39,9 +39,14 @@ def words_of(session: Session, numbers: Iterable[str]) -> Mapping[str, list[Word
     return found
 
 
-def views_of(session: Session, rows: Sequence[JobRow], now: datetime.datetime) -> list[JobView]:
+def views_of(session: Session, rows: Sequence[JobFacts], now: datetime.datetime) -> list[JobView]:
     """What is known of these jobs."""
-    words = words_of(session, (row.number for row in rows))
+    words: defaultdict[str, list[WordFacts]] = defaultdict(list)
+    query = select(
+        WordRow.job, WordRow.party, WordRow.approved, WordRow.by, WordRow.made, WordRow.until, WordRow.reasons
+    )  # not what was signed: lists would read it for nothing
+    for word in session.execute(query.where(WordRow.job.in_([row.number for row in rows]))):
+        words[word.job].append(word)
     return [view_of(row, words[row.number], now) for row in rows]
 
 

@@ -65,7 +65,7 @@ class Runner:
     def of(cls, home: CoordinatorHome, flower: Flower) -> Runner:
         """A serving coordinator's."""
         owner = home.identity.public.fingerprint.replace(" ", "")[:32]
-        claims = Claims(home.database, home.audit, secrets.token_hex(8), owner)
+        claims = Claims(home.database, home.audit, secrets.token_hex(8), owner, lambda: home.roster)
         return cls(home, Jobs(home.database, home, home.audit), claims, flower)
 
     def run(self, stopped: threading.Event) -> None:
@@ -133,7 +133,7 @@ class Runner:
                 self._end(job, outcome)
             return
         close_session(self._home, record)
-        error = self._against(job)
+        error = self._against(self._claims.look_again(job))
         if error is None:
             begun = self._claims.take_over(job, JobRecord.new_id(job.job))
             if begun is not None:

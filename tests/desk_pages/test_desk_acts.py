@@ -92,18 +92,35 @@ def test_nobody_changes_their_own_roles(desk):
 # --- approvals
 
 
+def seen_on(page):
+    return {name: hidden(page, name) for name in ("digest", "policy")}
+
+
 def test_a_person_sees_what_leaves_and_approves(desk):
     operator = desk.browser(Role.OPERATOR)
     page = operator.get(f"/desk/approvals/{NUMBER}")
     assert "What would leave this node" in page.text
     assert (
-        operator.post(f"/desk/approvals/{NUMBER}/approve", {"days": "3", "note": "fine"}).status_code == 303
+        operator.post(
+            f"/desk/approvals/{NUMBER}/approve", seen_on(page) | {"days": "3", "note": "fine"}
+        ).status_code
+        == 303
     )
     said = Inbox(desk.home).decision(NUMBER)
     assert said.word.approved
     assert (said.who, said.note) == (NAMES[Role.OPERATOR], "fine")
     assert "is approved until" in operator.get("/desk/approvals").text, "the flash says it"
     assert [event.actor for event in desk.events(EventType.JOB_APPROVED)] == ["operator"]
+
+
+@pytest.mark.parametrize("name", ["digest", "policy"])
+def test_a_yes_is_to_what_the_page_showed(desk, name):
+    operator = desk.browser(Role.OPERATOR)
+    seen = seen_on(operator.get(f"/desk/approvals/{NUMBER}"))
+    for other in ("0" * 64, ""):
+        form = seen | {"days": "3", name: other}
+        assert operator.post(f"/desk/approvals/{NUMBER}/approve", form).status_code == 409
+    assert Inbox(desk.home).decision(NUMBER) is None
 
 
 def test_a_no_needs_a_reason_and_stays_here(desk):

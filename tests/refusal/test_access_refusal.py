@@ -16,7 +16,7 @@ from joserfc.jws import JWSRegistry
 
 from federation.access.accounts import CODE_LIFE
 from federation.access.issuer_keys import REFRESH_SECONDS, TRUST_SECONDS, IssuerKeys, keys_at
-from federation.access.lockout import MOST_FAILURES
+from federation.access.lockout import MINUTES, MOST_FAILURES, MOST_OF_NAME
 from federation.access.oidc import Issuer, IssuerSettings, user_name
 from federation.access.two_persons import LIFE
 from privacy.access import Means, Permission, Role
@@ -67,6 +67,48 @@ def test_a_lock_does_not_say_who_is_there(scene):
         for _ in range(MOST_FAILURES):
             refused(NotAuthenticated, "access_login_wrong", scene.log_in, name, "wrong password")
         refused(LoginsLocked, "access_locked", scene.log_in, name, "wrong password")
+
+
+def test_failures_of_somebody_else_keep_nobody_out(scene):
+    """Neither from the owner's own place, nor when the owner is in and shows the password once more."""
+    scene.add("ann")
+    log_in = scene.access.log_in
+    _, ann = log_in("ann", PASSWORD, "192.0.2.1")
+    for _ in range(MOST_FAILURES):
+        refused(NotAuthenticated, "access_login_wrong", log_in, "ann", "wrong password", "192.0.2.66")
+    refused(LoginsLocked, "access_locked", log_in, "ann", PASSWORD, "192.0.2.66")
+    log_in("ann", PASSWORD, "192.0.2.1")
+    scene.accounts.verify("ann", PASSWORD, login=ann.login)
+    refused(LoginsLocked, "access_locked", log_in, "ann", PASSWORD, "192.0.2.66")
+    scene.clock.move(minutes=MINUTES)
+    log_in("ann", PASSWORD, "192.0.2.66")
+
+
+def test_guesses_from_many_places_are_stopped_and_somebody_who_is_in_is_not(scene):
+    scene.add("ann")
+    log_in = scene.access.log_in
+    _, ann = log_in("ann", PASSWORD, "192.0.2.1")
+    for number in range(MOST_OF_NAME):
+        for name in ("ann", "nobody-here"):
+            address = f"198.51.100.{number}"
+            refused(NotAuthenticated, "access_login_wrong", log_in, name, "wrong password", address)
+    for name in ("ann", "nobody-here"):
+        refused(LoginsLocked, "access_locked", log_in, name, PASSWORD, "192.0.2.1")
+    for _ in range(MOST_FAILURES - 1):
+        with pytest.raises(NotAuthenticated):
+            scene.accounts.verify("ann", "wrong password", login=ann.login)
+    scene.accounts.verify("ann", PASSWORD, login=ann.login)
+    for _ in range(MOST_FAILURES):
+        with pytest.raises(NotAuthenticated):
+            scene.accounts.verify("ann", "wrong password", login=ann.login)
+    with pytest.raises(LoginsLocked):
+        scene.accounts.verify("ann", PASSWORD, login=ann.login)
+
+
+def test_logins_that_succeed_are_not_counted(scene):
+    scene.add("ann")
+    for _ in range(MOST_OF_NAME + 1):
+        scene.log_in("ann")
 
 
 def test_codes_that_are_used_old_or_invented(scene):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from desk_scene import approve
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.supercore.task_identity import TaskIdentity
@@ -11,7 +12,7 @@ from gate_scene import policy_for
 from party_scene import CANARY, JOB, URL, Script, match_job, plan
 
 from clients.app import make_app, read_offer
-from clients.approvals.deciding import approve, deny
+from clients.approvals.deciding import deny
 from clients.approvals.inbox import Inbox
 from clients.gate.policy import POLICY_RECORD, activate
 from clients.home import NodeHome, NodeSettings

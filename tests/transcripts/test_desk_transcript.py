@@ -4,9 +4,9 @@ from collections import Counter
 
 import msgspec
 import pytest
-from desk_scene import CANARY, CANARY_INCOME, JOB, NUMBER, DeskScene, proposal
+from desk_scene import CANARY, CANARY_INCOME, JOB, NUMBER, DeskScene, approve, proposal
 
-from clients.approvals.deciding import approve, deny
+from clients.approvals.deciding import deny
 from clients.approvals.inbox import Inbox
 from clients.approvals.review import as_record, review
 from clients.rights.intake import Intake, Request

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from desk_scene import CANARY, JOB, NUMBER, OTHER, ROWS, Away, DeskScene, proposal, state
+from desk_scene import CANARY, JOB, NUMBER, OTHER, ROWS, Away, DeskScene, approve, proposal, state
 from gate_scene import activate, policy_for
 from typer.testing import CliRunner
 
 from clients.approvals import deciding
-from clients.approvals.deciding import approve, deny, missing_approval
+from clients.approvals.deciding import deny, missing_approval
 from clients.approvals.inbox import Delivery, Inbox
 from clients.approvals.review import as_lines, as_record, review
 from clients.cli import app
@@ -334,9 +334,28 @@ def test_the_command_line(scene, shop):
     shown = msgspec.json.decode(run("show", NUMBER, *at, "--rows", "--json").stdout)
     assert (shown["rows"], shown["admitted"]) == (20, True)
     assert NUMBER in run("show", NUMBER, *at).stdout
-    said = msgspec.json.decode(run("approve", NUMBER, *at, "--days", "3", "--json").stdout)
+    seen = ("--digest", shown["digest"], "--policy", shown["policy"])
+    assert all(digest in run("show", NUMBER, *at).stdout for digest in seen[1::2])
+    said = msgspec.json.decode(run("approve", NUMBER, *at, *seen, "--days", "3", "--json").stdout)
     assert said["approved"]
     assert run("deny", NUMBER, *at, "--note", "why").exit_code == 0
     (line,) = msgspec.json.decode(run("list", *at, "--json").stdout)
     assert (line["word"], line["by"], line["delivery"]) == ("refused", "person", "waiting")
     assert Inbox(shop).decision(NUMBER).note == "why"
+
+
+@pytest.mark.parametrize("seen", [("--json",), ("--digest", JOB.digest), ("--policy", "a" * 64)])
+def test_the_command_line_wants_to_know_what_was_seen(scene, shop, seen):
+    scene.traffic("shop").step()
+    with pytest.raises(ConfigInvalid) as caught:
+        run("approve", NUMBER, "--home", str(shop.folder), *seen)
+    assert caught.value.key == "proposal_unseen"
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_the_command_line_shows_a_job_before_it_asks(scene, shop, answer):
+    scene.traffic("shop").step()
+    words = ["jobs", "approve", NUMBER, "--home", str(shop.folder)]
+    found = CliRunner().invoke(app, words, input=f"{answer}\n")
+    assert JOB.digest in found.stdout
+    assert (Inbox(shop).decision(NUMBER) is not None) == (answer == "y") == (found.exit_code == 0)

@@ -334,3 +334,13 @@ def test_numbers_can_be_logged(scene):
 
     assert is_name(scene.jobs.propose(MODELLER, job_file()).number)
     assert proposals.DAYS <= proposals.MOST_DAYS
+
+
+def test_a_word_of_tomorrow_is_refused(scene):
+    job = scene.jobs.propose(MODELLER, job_file())
+    made = scene.clock() + datetime.timedelta(days=3650)
+    until = made + datetime.timedelta(days=90)
+    refuses(ConfigInvalid, "job_word_early", scene.say, job, "bank", made=made, until=until)
+    assert scene.jobs.get(job.number).waiting_for == ("bank", "shop")
+    soon = scene.clock() + datetime.timedelta(minutes=4)
+    assert scene.say(job, "bank", made=soon).waiting_for == ("shop",), "clocks are never quite alike"

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
-from desk_scene import CANARY, Away, DeskScene
+from desk_scene import CANARY, JOB, Away, DeskScene
+from gate_scene import activate, policy_for
 
 from clients.audiences import lists
 from clients.finished import record_name
@@ -12,6 +13,7 @@ from clients.forgetting.cards import CARD, ModelCard
 from clients.gate.policy import POLICY_RECORD, active_policy
 from clients.gate.retention import AUDIENCES
 from clients.publishing import sending
+from clients.publishing.listing import Listing
 from clients.publishing.sending import Publisher
 from clients.rights.intake import Intake, Request
 from clients.tables import FieldSpec
@@ -79,6 +81,16 @@ def test_everything_is_published_once(scene, bank):
     assert (purpose.name, purpose.recipients) == ("credit_risk", ("shop", "coordinator"))
     assert scene.desk.lists["bank", Noun.PURPOSES].policy == active_policy(bank).digest
     assert (found[Noun.MODELS], found[Noun.AUDIENCES], found[Noun.REQUESTS]) == ((), (), {})
+
+
+def test_a_purpose_hides_what_nobody_may_use(bank):
+    policy = policy_for(bank, JOB)
+    fields = ("income", "password", "zzz")
+    purposes = tuple(msgspec.structs.replace(one, fields=fields) for one in policy.purposes)
+    settle_table(bank, fields=(*bank.settings.table.fields, FieldSpec(name="zzz", kind="credential")))
+    activate(bank, msgspec.structs.replace(policy, purposes=purposes), is_rehearsal=True)
+    (purpose,) = Listing(bank).purposes()
+    assert purpose.columns == ("income",)
 
 
 def test_a_schema_names_classes_and_hides_what_nobody_may_use(scene, bank):

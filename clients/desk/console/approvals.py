@@ -15,6 +15,8 @@ from federation.proposals import LONGEST_WORD, DecidedBy
 from federation.web.guard import Current, needs
 from privacy.access import Permission
 
+DIGITS: Final = 64
+"""Of a digest (SHA-256)."""
 _LIST: Final = "/desk/approvals"
 _ONE: Final = "/desk/approvals/{number}"
 
@@ -58,10 +60,13 @@ def add_approvals(app: FastAPI, desk: Desk) -> None:
         request: Request,
         caller: Current,
         number: str,
+        digest: Annotated[str, Form(max_length=DIGITS)] = "",
+        policy: Annotated[str, Form(max_length=DIGITS)] = "",
         days: Annotated[int, Form()] = HOLDS_DAYS,
         note: Annotated[str, Form(max_length=MAX_NOTE)] = "",
     ) -> Response:
-        word = approve(home, number, days=days, who=caller.name, note=note).word
+        said = approve(home, number, digest=digest, policy=policy, days=days, who=caller.name, note=note)
+        word = said.word
         return desk.pages.lead_on(
             request, _LIST, key="desk.approvals.approved", number=number, moment=f"{word.until:%Y-%m-%d}"
         )

@@ -105,8 +105,11 @@ def add_audiences(app: FastAPI, desk: Desk) -> None:
         request: Request, caller: Current, name: str, recipient: Annotated[str, Form(max_length=40)] = ""
     ) -> Response:
         audience = lists.read(home, name)
-        key = "desk.second.audience" if recipient else "desk.second.audience_own"
-        detail = text(key, language=language_of(request), name=name, party=recipient)
+        language = language_of(request)
+        if recipient:
+            detail = text("desk.second.audience", language=language, name=name, party=recipient)
+        else:
+            detail = text("desk.second.audience_own", language=language, name=name)
         if not may_now(desk, caller, Permission.AUDIENCES_EXPORT, what(audience, recipient), detail):
             return desk.pages.lead_on(request, CONFIRMATIONS, "note", "desk.second.asked")
         with TemporaryDirectory(dir=home.folder) as folder:

@@ -11,7 +11,7 @@ from federation.access.logins import LIFE
 from federation.access.passwords import MINIMUM
 from federation.web.guard import Current, needs_login, open_to_all
 from federation.web.languages import language_of
-from federation.web.limits import LOGINS, RateLimits
+from federation.web.limits import LOGINS, RateLimits, address_of
 from federation.web.local_paths import local_path
 from federation.web.problems import problem_of
 from privacy.access import Caller
@@ -49,7 +49,11 @@ def add_logins(app: FastAPI, desk: Desk) -> None:
     ) -> Response:
         typed = code.strip()
         try:
-            secret, caller = access.log_in_once(typed) if typed else access.log_in(name.strip(), password)
+            secret, caller = (
+                access.log_in_once(typed)
+                if typed
+                else access.log_in(name.strip(), password, address_of(request))
+            )
         except (NotAuthenticated, LoginsLocked) as error:
             return login_page(request, _own(target), error)
         account = access.accounts.get(caller.name)
@@ -91,7 +95,7 @@ def add_logins(app: FastAPI, desk: Desk) -> None:
         try:
             # Whoever came in by a code because the password is lost, or is to set their first one, has none to show.
             if account.has_password and not account.must_change:
-                access.accounts.verify(caller.name, old)
+                access.accounts.verify(caller.name, old, login=caller.login)
             if new != again:
                 raise AccountInvalid("desk_password_differs")
             access.accounts.set_password(caller.name, new, by=caller.name)
