@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -61,8 +61,8 @@ class Reader:
     """A user: a token for programs, and the cookie of a login for pages."""
 
     name: str
-    token: str
-    cookie: str
+    token: str = field(repr=False)
+    cookie: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from clients.approvals.deciding import missing_approval
+from clients.approvals.deciding import missing_approval, taken_back
 from clients.approvals.obstacles import settings_against
 from clients.context import StageContext, forget_keys, forget_stale
 from clients.gate.gate import Gate
@@ -97,6 +97,7 @@ class PartySession:
         self._context = StageContext(home, self._job, offer.session, self._gate, self._note_loading, keys)
         self._transport = connect(offer)
         self._inbox = Inbox(self._transport)
+        self._watch = ConsentWatch(self._gate, self._inbox.wake, lambda: bool(taken_back(home, self._job)))
         self._number = 0
         self._name = ""
         self._opened = 0
@@ -132,9 +133,15 @@ class PartySession:
             self._gate.note(EventType.DATASET_REFUSED, reasons=findings.codes)
             raise Denied.of(findings)
 
+    def _check_not_refused(self) -> None:
+        """What somebody here has said no to meanwhile ends. Raises `Denied`."""
+        findings = taken_back(self._home, self._job)
+        if findings:
+            raise Denied.of(findings)
+
     def run(self) -> None:
         """Take part until the coordinator ends the session. Raises what went wrong, here or elsewhere."""
-        watch = ConsentWatch(self._gate, self._inbox.wake)
+        watch = self._watch
         self._gate.on_snapshot = self._transport.attest
         try:
             self._attest()
@@ -207,7 +214,7 @@ class PartySession:
         while True:
             self._inbox.state = f"waiting stage {self._number}"
             frame = self._inbox.next()
-            if frame is None:  # woken: consents have changed
+            if frame is None:  # woken: consents have changed, or somebody has said no
                 self._settle()
                 continue
             received = self._endpoint.open(frame)
@@ -243,6 +250,7 @@ class PartySession:
         if name != Stage.WITNESS:
             self._context.is_settled = name != stages[0]
             self._gate.recheck()
+            self._check_not_refused()
             self._gate.note(EventType.ROUND_OPENED, stage=name)
         self._stage = build_stage(Stage(name), self._context)
         if self._is_new_snapshot():
@@ -307,7 +315,12 @@ class PartySession:
                 self._attest()
 
     def _settle(self) -> bool:
-        """Attest anew where consents have changed; True when rows have left, which makes the stage void."""
+        """Attest anew where consents have changed; True when rows have left, which makes the stage void.
+
+        Raises `Denied` when a person has said no.
+        """
+        if self._watch.refused.is_set():
+            self._check_not_refused()
         if not self._gate.look():
             return False
         left = self._context.withdraw()

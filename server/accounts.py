@@ -18,7 +18,7 @@ def open_access(home: CoordinatorHome) -> Access:
     from server.db.migrating import bring_up_to_date
 
     bring_up_to_date(home.database)
-    return Access.of(home.database, home.audit, issuer_of(home.folder))
+    return Access.of(home.database, home.audit, issuer_of(home.folder), key=home.console_key)
 
 
 def open_accounts(folder: Path) -> Accounts:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from federation.web.hosts import LoopbackHosts, is_loopback
 from privacy.errors import ConfigInvalid
 from server.home import CoordinatorHome, Settings
 
@@ -39,7 +41,7 @@ async def serve_console(
     url = settings.console_url or _url_of(settings, wanted)
     with _listening(settings.console_host, wanted) as listening:
         app = create_app(Services.of(home, secure=url.startswith("https://")))
-        server = uvicorn.Server(_config(home, app, settings))
+        server = uvicorn.Server(_config(home, protect_loopback(app, settings), settings))
         on_ready(url)
         await server.serve([listening])
 
@@ -56,14 +58,11 @@ def openapi_document() -> dict[str, Any]:
         return document
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a listener there."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def protect_loopback(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application, which on loopback answers to names of this machine and to the one that people come under."""
+    if not is_loopback(settings.console_host):
+        return app
+    return LoopbackHosts(app, [urlsplit(settings.console_url).hostname or ""])
 
 
 def _config(home: CoordinatorHome, app: Any, settings: Settings) -> uvicorn.Config:

@@ -45,7 +45,7 @@ class ThreeNodes:
 
     PARTIES = ("bank", "ecommerce", "telecom")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_console: bool = False) -> None:
         self.folder, self.world = folder, folder / "world"
         write_world(make_world(PEOPLE, seed=5), self.world)
         file = write_job(self.world, with_scorecard=False)
@@ -57,7 +57,9 @@ class ThreeNodes:
             segments=SegmentsPlan(n_clusters=3, n_init=2),
             risk=RiskPlan(trees=4, depth=2, bins=8),
         )
-        self.local = LocalFederation(folder / "federation", parsed, file, with_desks=True)
+        self.local = LocalFederation(
+            folder / "federation", parsed, file, with_desks=True, with_console=with_console
+        )
         self.session = ""
         self._people: list[str] = []
 
@@ -66,6 +68,10 @@ class ThreeNodes:
         self.local.start()
         outcome = self.run()
         assert outcome.status == "done", outcome.texts
+        self.remember()
+
+    def remember(self) -> None:
+        """What the one finished job is called, and whom it found."""
         (self.session,) = self.sessions("bank")
         self._people = [row["identifier"] for row in self.customers()]
 

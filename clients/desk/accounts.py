@@ -5,13 +5,16 @@ No backup holds them: whoever restores a node decides anew who comes in.
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from clients.home import NodeHome
     from federation.access.accounts import Accounts
     from federation.access.office import Access
+
+KEY_FILE: Final = "desk-lockout.key"
 
 
 def open_access(home: NodeHome) -> Access:
@@ -21,7 +24,18 @@ def open_access(home: NodeHome) -> Access:
     from federation.access.tables import make_tables
 
     make_tables(home.vault.engine)
-    return Access.of(home.vault.engine, home.audit, issuer_of(home.folder))
+    return Access.of(home.vault.engine, home.audit, issuer_of(home.folder), key=_lockout_key(home))
+
+
+def _lockout_key(home: NodeHome) -> bytes:
+    """Under which failed logins are counted; made when it is first wanted."""
+    from federation.access.lockout import KEY_BYTES
+    from federation.files import write_secret
+
+    file = home.folder / KEY_FILE
+    if not file.exists():
+        write_secret(file, secrets.token_bytes(KEY_BYTES))
+    return file.read_bytes()
 
 
 def open_accounts(folder: Path) -> Accounts:

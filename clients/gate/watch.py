@@ -1,4 +1,4 @@
-"""Looks for changed consents while a job computes, so that the relay knows before the next message is ready."""
+"""Looks for changed consents, and for a person's no, while a job computes: before the next message is ready."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ log = logging.getLogger("silhouette.gate")
 
 
 class ConsentWatch:
-    """A thread beside one session. `on_change` is called whenever rows have to leave."""
+    """A thread beside one session. `on_change` is called whenever rows have to leave, or the job is not to go on.
 
-    def __init__(self, gate: Gate, on_change: Callable[[], None]) -> None:
-        self._gate, self._on_change = gate, on_change
+    is_refused: whether somebody has said no to it since.
+    """
+
+    def __init__(self, gate: Gate, on_change: Callable[[], None], is_refused: Callable[[], bool]) -> None:
+        self._gate, self._on_change, self._is_refused = gate, on_change, is_refused
+        self.refused = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consent-watch", daemon=True)
 
@@ -37,6 +41,9 @@ class ConsentWatch:
         while not self._stopped.wait(WATCH_SECONDS):
             try:
                 if self._gate.look():
+                    self._on_change()
+                if not self.refused.is_set() and self._is_refused():
+                    self.refused.set()
                     self._on_change()
             except Exception as error:
                 # The session looks again before its next message and fails there, with a reason.

@@ -21,7 +21,16 @@ from sqlalchemy.orm import Session
 from federation.access.lockout import MOST_FAILURES, Lockout
 from federation.access.noting import UNKNOWN, Noting
 from federation.access.passwords import PROFILE, Hashing, check_password
-from federation.access.people import Account, account_of, check_language, find, is_user_name, roles_of
+from federation.access.people import (
+    Account,
+    Proved,
+    account_of,
+    check_language,
+    find,
+    is_user_name,
+    proved,
+    roles_of,
+)
 from federation.access.secret_words import digest_of, new_code
 from federation.access.tables import Code, Login, Token, User
 from federation.access.transactions import reading, writing
@@ -79,7 +88,7 @@ class Accounts:
                 raise AccountInvalid("access_name_taken", name=name)
             user = User(
                 name=name, password=stored, roles=list(roles_of(roles)), language=check_language(language),
-                disabled=False, must_change=must_change, created=self._now(), last_login=None,
+                disabled=False, must_change=must_change, created=self._now(), last_login=None, generation=0,
             )  # fmt: skip
             session.add(user)
             try:
@@ -110,13 +119,13 @@ class Accounts:
         with self._changing(name, by, "password") as (session, user):
             user.password, user.must_change = stored, name != by
             self._lockout.forget_name(session, name)
-            _end_all(session, name)
+            _end_all(session, user)
 
     def disable(self, name: str, *, by: str) -> None:
         """Nobody comes in with it any more. It is kept: the audit log names it. Raises `NotFound`."""
         with self._changing(name, by, "disabled") as (session, user):
             user.disabled = True
-            _end_all(session, name)
+            _end_all(session, user)
 
     def enable(self, name: str, *, by: str) -> None:
         """The opposite of `disable`. Raises `NotFound`."""
@@ -125,12 +134,12 @@ class Accounts:
 
     def end_all(self, name: str, *, by: str) -> None:
         """End every login, token and code of an account. Raises `NotFound`."""
-        with self._changing(name, by, "ended") as (session, _):
-            _end_all(session, name)
+        with self._changing(name, by, "ended") as (session, user):
+            _end_all(session, user)
 
     # --- coming in
 
-    def verify(self, name: str, password: str, *, address: str = "", login: str = "") -> Account:
+    def verify(self, name: str, password: str, *, address: str = "", login: str = "") -> Proved:
         """Whose password it is. Raises `NotAuthenticated`, which does not say what was wrong, or `LoginsLocked`.
 
         address: from where it comes; login: of somebody who is logged in already, instead.
@@ -150,7 +159,7 @@ class Accounts:
                 raise NotAuthenticated("access_login_wrong")
             self._lockout.forget(session, attempt)
             current.password = renewed
-            return account_of(current)
+            return proved(current)
 
     def one_time(self, name: str, *, by: str) -> str:
         """A code with which somebody comes in once, within a quarter of an hour. An older one is void.
@@ -165,14 +174,14 @@ class Accounts:
             session.add(Code(digest=digest_of(code), user=name, expires=self._now() + CODE_LIFE))
         return code
 
-    def redeem(self, code: str) -> Account:
+    def redeem(self, code: str) -> Proved:
         """Whose code it is; it is used up. Raises `NotAuthenticated` for one that is unknown, used or too old."""
         digest, now = digest_of(code), self._now()
         with writing(self._engine) as session:
             session.execute(delete(Code).where(Code.expires <= now))
             name = session.scalar(delete(Code).where(Code.digest == digest).returning(Code.user))
             user = None if name is None else session.get(User, name)
-            account = None if user is None or user.disabled else account_of(user)
+            account = None if user is None or user.disabled else proved(user, by_code=True)
         if account is None:
             self._noting.login_failed(UNKNOWN, "code")
             raise NotAuthenticated("access_code_wrong")
@@ -197,6 +206,8 @@ class Accounts:
             self._noting.user_changed(by, name, what, roles_of(user.roles))
 
 
-def _end_all(session: Session, name: str) -> None:
+def _end_all(session: Session, user: User) -> None:
+    """What is open, and what has been proved and is about to open."""
+    user.generation += 1
     for table in (Login, Token, Code):
-        session.execute(delete(table).where(table.user == name))
+        session.execute(delete(table).where(table.user == user.name))

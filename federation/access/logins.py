@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Engine, delete, select
 
 from federation.access.noting import Noting
-from federation.access.people import Account, account_of
+from federation.access.people import Account, Proved, account_of
 from federation.access.secret_words import digest_of, new_id, new_secret
 from federation.access.tables import Login, User
 from federation.access.transactions import reading, writing
@@ -39,13 +39,17 @@ class Logins:
         """The cookie of a new login, and who acts with it. account: as `Accounts.verify` or `redeem` has proved it.
 
         Always a new one: a cookie from before the login is worth nothing. Raises `NotAuthenticated` for an account
-        that was disabled in between.
+        that was disabled, or given another password, in between. An account that nothing has proved (`Accounts.add`)
+        is one of which nothing was ended yet.
         """
+        generation, by_code = (
+            (account.generation, account.by_code) if isinstance(account, Proved) else (0, False)
+        )
         secret, name, now = new_secret(), new_id(), self._now()
         with writing(self._engine) as session:
             session.execute(delete(Login).where((Login.expires <= now) | (Login.seen <= now - IDLE)))
             user = session.get(User, account.name, with_for_update=True)
-            if user is None or user.disabled:
+            if user is None or user.disabled or user.generation != generation:
                 raise NotAuthenticated("access_login_wrong")
             user.last_login = now
             session.add(
@@ -56,6 +60,7 @@ class Logins:
                     created=now,
                     seen=now,
                     expires=now + LIFE,
+                    by_code=by_code,
                 )
             )
             session.flush()
@@ -78,6 +83,12 @@ class Logins:
         if not is_recent:
             self._see(caller.login, now)
         return caller
+
+    def is_by_code(self, caller: Caller) -> bool:
+        """Whether somebody who is logged in came by a code: they may have no password, or not know it any more."""
+        with reading(self._engine) as session:
+            login = session.get(Login, caller.login)
+            return login is not None and login.user == caller.name and login.by_code
 
     def end(self, secret: str) -> None:
         """Log out. Nothing happens for a cookie that is worth nothing."""

@@ -18,7 +18,7 @@ from federation.access.tokens import PREFIX, Tokens
 from federation.access.two_persons import TwoPersons
 from federation.audit_log import AuditLog
 from federation.pace import utc_now
-from privacy.access import Caller, Permission
+from privacy.access import Caller, Means, Permission
 from privacy.errors import AccessDenied, NotAuthenticated
 
 
@@ -65,6 +65,18 @@ class Access:
     def log_in_once(self, code: str) -> tuple[str, Caller]:
         """A new login by a code that is good once. Raises `NotAuthenticated`."""
         return self.logins.begin(self.accounts.redeem(code))
+
+    def change_password(self, caller: Caller, present: str, new: str) -> None:
+        """Somebody who is logged in changes their own password; all that they have open ends.
+
+        present: the password that it replaces, which whoever came by a code need not have.
+        Raises `AccessDenied`, `AccountInvalid`, `NotAuthenticated`, `LoginsLocked`.
+        """
+        if caller.means is not Means.LOGIN:
+            raise AccessDenied("access_token_by_login")
+        if not self.logins.is_by_code(caller):
+            self.accounts.verify(caller.name, present, login=caller.login)
+        self.accounts.set_password(caller.name, new, by=caller.name)
 
     def caller_of(self, bearer: str) -> Caller:
         """Who calls with a bearer token, ours or the issuer's. Raises `NotAuthenticated`."""

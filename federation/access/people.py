@@ -48,6 +48,18 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Caller(self.name, held, means, login, self.language, granted=nothing)
 
 
+class Proved(Account, frozen=True, forbid_unknown_fields=True):
+    """An account whose owner has just been proved. generation: the proof holds while the account's is the same."""
+
+    generation: int = 0
+    by_code: bool = False
+
+
+def proved(user: User, *, by_code: bool = False) -> Proved:
+    """The account of a row, proved by its password or by a code."""
+    return Proved(**msgspec.structs.asdict(account_of(user)), generation=user.generation, by_code=by_code)
+
+
 def account_of(user: User) -> Account:
     """What a row says, without the hash."""
     return Account(

@@ -52,7 +52,10 @@ class AccessBase(DeclarativeBase):
 
 
 class User(AccessBase):
-    """Somebody with an account. password: an argon2 hash with its parameters and salt; "" for none."""
+    """Somebody with an account. password: an argon2 hash with its parameters and salt; "" for none.
+
+    generation: how often everything that was open has been ended.
+    """
 
     __tablename__ = "access_user"
     name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
@@ -63,10 +66,11 @@ class User(AccessBase):
     must_change: Mapped[bool]
     created: Mapped[datetime.datetime] = mapped_column(Moment)
     last_login: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    generation: Mapped[int] = mapped_column(default=0)
 
 
 class Login(AccessBase):
-    """A cookie's session. digest: SHA-256 of the cookie."""
+    """A cookie's session. digest: SHA-256 of the cookie; by_code: whether it began with a code, not a password."""
 
     __tablename__ = "access_login"
     id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
@@ -75,6 +79,7 @@ class Login(AccessBase):
     created: Mapped[datetime.datetime] = mapped_column(Moment)
     seen: Mapped[datetime.datetime] = mapped_column(Moment)
     expires: Mapped[datetime.datetime] = mapped_column(Moment)
+    by_code: Mapped[bool] = mapped_column(default=False)
 
 
 class Token(AccessBase):

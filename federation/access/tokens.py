@@ -12,7 +12,7 @@ from sqlalchemy import Engine, delete, func, select
 from federation.access.noting import Noting
 from federation.access.people import account_of, find, roles_of
 from federation.access.secret_words import digest_of, new_id, new_secret
-from federation.access.tables import Token, User
+from federation.access.tables import Login, Token, User
 from federation.access.transactions import reading, writing
 from federation.pace import utc_now
 from privacy.access import Caller, Means, Role
@@ -66,7 +66,8 @@ class Tokens:
         )  # fmt: skip
         with writing(self._engine) as session:
             user = find(session, caller.name)
-            if user.disabled or user.must_change:
+            login = session.get(Login, caller.login)  # it may have been ended since it was looked up
+            if user.disabled or user.must_change or login is None or login.user != user.name:
                 raise AccessDenied("access_token_by_login")
             session.execute(delete(Token).where(Token.expires <= now))
             own = select(func.count()).select_from(Token).where(Token.user == caller.name)

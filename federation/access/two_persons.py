@@ -1,8 +1,9 @@
 """Dual control: what takes two persons is done when a second one has confirmed exactly that (PIPL 51).
 
 Rules. Whoever asks has the permission. The second one has it too, is another person than the asker, and answers within
-24 hours. The asker then does it, once, within 24 hours of the answer, with the same permission on the same digest. Time
-is looked at when something is done, so nothing has to run for a request to lapse.
+24 hours. The asker then does it, once, within 24 hours of the answer, with the same permission on the same digest. The
+second one, where there is an account, still has to be one who may. Time is looked at when something is done, so nothing
+has to run for a request to lapse.
 What it does not promise. Two accounts of one person are two persons to it; who has which is for the administrator.
 """
 
@@ -20,11 +21,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from federation.access.noting import Noting
-from federation.access.people import ISSUER_PREFIX
-from federation.access.tables import Pending
+from federation.access.people import ISSUER_PREFIX, account_of, is_user_name
+from federation.access.tables import Pending, User
 from federation.access.transactions import reading, writing
 from federation.pace import utc_now
-from privacy.access import TWO_PERSONS, Caller, Permission
+from privacy.access import TWO_PERSONS, Caller, Means, Permission
 from privacy.audit import is_name
 from privacy.errors import AccessDenied, NotFound, SecondPersonMissing
 
@@ -126,6 +127,7 @@ class TwoPersons:
                 raise SecondPersonMissing("second_used")
             if self._now() >= pending.answered + LIFE:
                 raise SecondPersonMissing("second_too_late")
+            _check_second(session, pending.second, permission)
             pending.used = self._now()
             session.flush()
             self._noting.used(caller.name, number, permission, what)
@@ -167,6 +169,15 @@ def _find(session: Session, number: str) -> Pending:
     if pending is None:
         raise NotFound("second_unknown")
     return pending
+
+
+def _check_second(session: Session, second: str, permission: Permission) -> None:
+    """Whoever confirmed may have been sent away since. Of an issuer's users and of a terminal nothing is known here."""
+    if not is_user_name(second):
+        return
+    user = session.get(User, second)
+    if user is None or user.disabled or not account_of(user).caller(Means.LOGIN).may(permission):
+        raise SecondPersonMissing("second_gone")
 
 
 def _person(name: str) -> str:

@@ -1,4 +1,8 @@
-"""Server-sent events: what happens, as it happens, to a browser or a program that watches (HTML standard, 9.2)."""
+"""Server-sent events: what happens, as it happens, to a browser or a program that watches (HTML standard, 9.2).
+
+A watch lasts no longer than the right to it: at each heartbeat it is looked who calls, by the same proof, and whether
+they may still (`guard.still_may`). Who may not any more is told nothing further, and on coming back is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple
 
+import anyio
 import msgspec
 from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from federation.web.guard import still_may
 from federation.web.languages import language_of
 from federation.web.problems import answer, named
 from federation.web.refusing import RequestRefused
@@ -94,6 +100,7 @@ class _Watch(EventSourceResponse):
             _encoded(events), ping=heartbeat, send_timeout=SEND_SECONDS, ping_message_factory=_beat
         )
         self._streams, self._caller, self._events = streams, caller, events
+        self._request, self._heartbeat = request, heartbeat
         self._language = language_of(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,11 +109,39 @@ class _Watch(EventSourceResponse):
             problem = named("too_many", language=self._language)
             await answer(problem, {"Retry-After": str(HEARTBEAT_SECONDS)})(scope, receive, send)
             return
+        watching = _Watching(send)
         try:
-            await super().__call__(scope, receive, send)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._look_again, group.cancel_scope)
+                await super().__call__(scope, receive, watching.send)
+                group.cancel_scope.cancel()
+            await watching.end()
         finally:
             self._streams.leave(self._caller)
             await self._events.aclose()
+
+    async def _look_again(self, watch: anyio.CancelScope) -> None:
+        while await still_may(self._request):
+            await anyio.sleep(self._heartbeat)
+        watch.cancel()
+
+
+class _Watching:
+    """What a client has been sent, so that an answer that is cut off ends as one should."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_open = False
+
+    async def send(self, message: Message) -> None:
+        """Hand a message on."""
+        await self._send(message)
+        self._is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+
+    async def end(self) -> None:
+        """The last message, if it was not sent."""
+        if self._is_open:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _beat() -> ServerSentEvent:

@@ -26,7 +26,7 @@ from federation.web.local_paths import local_path, with_query
 from federation.web.problems import NO_LOGIN, PageOfProblem, ProblemDetails, answer, install
 from federation.web.refusing import RequestRefused
 from privacy.access import Caller, Means, Permission
-from privacy.errors import AccessDenied
+from privacy.errors import AccessDenied, SilhouetteError
 
 _SEE_OTHER: Final = 303
 _ONE_BY_ONE: Final = CapacityLimiter(1)
@@ -102,6 +102,21 @@ async def caller_of(request: Request) -> Caller | None:
         )
     found: Caller | None = request.scope["state"]["caller"]
     return found
+
+
+async def still_may(request: Request) -> bool:
+    """Whether whoever was let by could come again with the same request: for answers that go on for long.
+
+    Looked up anew: neither what the request itself remembers nor `Guard.recall` says what has changed since.
+    """
+    guard, declared = guard_of(request), permission_of(request.scope.get("route"))
+    try:
+        caller = await run_in_threadpool(guard.authenticate, request)
+    except SilhouetteError:
+        return False
+    if caller is None or declared is None:
+        return False
+    return not isinstance(declared, Permission) or caller.may(declared)
 
 
 def guard_of(request: Request) -> Guard:

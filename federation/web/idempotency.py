@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ STUCK_SECONDS: Final = 300
 """After so long without an answer, whoever worked on it has ended without one, and the key is free."""
 _KEY: Final = re.compile(r"[\x21-\x7e]{16,64}")
 _FAILED: Final = 400
+_CLAIM_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,20 @@ class Kept:
 class Storage(Protocol):
     """Where keys and answers are kept. Called from several threads, and of several processes."""
 
-    def begin(self, caller: str, key: str, digest: str) -> Kept | None:
+    def begin(self, caller: str, key: str, digest: str, claim: str) -> Kept | None:
         """What is known of a caller's key; None when it was free and is now taken for this request, by nobody else.
 
-        Answers older than `KEPT_SECONDS`, and requests without one older than `STUCK_SECONDS`, are as if never there.
+        claim: random, names this attempt. Answers older than `KEPT_SECONDS`, and requests without one older than
+        `STUCK_SECONDS`, are as if never there.
         """
         ...
 
-    def finish(self, caller: str, key: str, kept: Kept) -> None:
-        """Keep the answer."""
+    def finish(self, caller: str, key: str, kept: Kept, claim: str) -> None:
+        """Keep the answer, unless the key is another attempt's by now."""
         ...
 
-    def forget(self, caller: str, key: str) -> None:
-        """The request has failed: the key is free again."""
+    def forget(self, caller: str, key: str, claim: str) -> None:
+        """The request has failed: the key is free again, unless it is another attempt's by now."""
         ...
 
 
@@ -63,23 +66,28 @@ class MemoryStorage:
     """In this process's memory, until it ends: for tests."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], Kept] = {}
+        self._kept: dict[tuple[str, str], tuple[str, Kept]] = {}
         self._mutex = threading.Lock()
 
-    def begin(self, caller: str, key: str, digest: str) -> Kept | None:
+    def begin(self, caller: str, key: str, digest: str, claim: str) -> Kept | None:
         with self._mutex:
             if (caller, key) in self._kept:
-                return self._kept[caller, key]
-            self._kept[caller, key] = Kept(digest)
+                return self._kept[caller, key][1]
+            self._kept[caller, key] = (claim, Kept(digest))
             return None
 
-    def finish(self, caller: str, key: str, kept: Kept) -> None:
+    def finish(self, caller: str, key: str, kept: Kept, claim: str) -> None:
         with self._mutex:
-            self._kept[caller, key] = kept
+            if self._is_claimed(caller, key, claim):
+                self._kept[caller, key] = (claim, kept)
 
-    def forget(self, caller: str, key: str) -> None:
+    def forget(self, caller: str, key: str, claim: str) -> None:
         with self._mutex:
-            self._kept.pop((caller, key), None)
+            if self._is_claimed(caller, key, claim):
+                del self._kept[caller, key]
+
+    def _is_claimed(self, caller: str, key: str, claim: str) -> bool:
+        return (caller, key) in self._kept and self._kept[caller, key][0] == claim
 
 
 async def once(
@@ -94,21 +102,21 @@ async def once(
         return await work()
     if not _KEY.fullmatch(key):
         raise RequestRefused("malformed", FIELD)
-    digest = await _digest_of(request)
-    kept = await run_in_threadpool(storage.begin, caller, key, digest)
+    digest, claim = await _digest_of(request), secrets.token_hex(_CLAIM_BYTES)
+    kept = await run_in_threadpool(storage.begin, caller, key, digest, claim)
     if kept is not None:
         return _again(kept, digest)
     try:
         response = await work()
     except BaseException:
-        await run_in_threadpool(storage.forget, caller, key)
+        await run_in_threadpool(storage.forget, caller, key, claim)
         raise
     if response.status_code >= _FAILED:
-        await run_in_threadpool(storage.forget, caller, key)
+        await run_in_threadpool(storage.forget, caller, key, claim)
         return response
     media_type = response.headers.get("content-type", "")
     done = Kept(digest, response.status_code, media_type, bytes(response.body))
-    await run_in_threadpool(storage.finish, caller, key, done)
+    await run_in_threadpool(storage.finish, caller, key, done, claim)
     return response
 
 

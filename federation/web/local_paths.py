@@ -25,5 +25,5 @@ def with_query(path: str, values: Mapping[str, object]) -> str:
 
 
 def changed(path: str, query: str, changes: Mapping[str, object]) -> str:
-    """The same page with another query."""
-    return with_query(path, dict(parse_qsl(query)) | dict(changes))
+    """The same page with another query. A request's path may begin as another host's address does: `//evil.test`."""
+    return with_query(local_path(path), dict(parse_qsl(query)) | dict(changes))

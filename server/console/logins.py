@@ -77,6 +77,7 @@ def add_logins(app: FastAPI, console: Console) -> None:
             "server.console:password.html.j2",
             200 if error is None else _UNPROCESSABLE,
             account=account,
+            needs_old=not access.logins.is_by_code(caller),
             minimum=MINIMUM,
             message="" if error is None else error.render(language_of(request)),
         )
@@ -94,11 +95,9 @@ def add_logins(app: FastAPI, console: Console) -> None:
         old: Annotated[str, Form(max_length=2_000)] = "",
     ) -> Response:
         try:
-            if access.accounts.get(caller.name).has_password:
-                access.accounts.verify(caller.name, old, login=caller.login)
             if new != again:
                 raise AccountInvalid("console_password_differs")
-            access.accounts.set_password(caller.name, new, by=caller.name)
+            access.change_password(caller, old, new)
         except (AccountInvalid, NotAuthenticated, LoginsLocked) as error:
             return password_page(request, caller, error)
         # Setting it has ended every login, this one too.

@@ -26,6 +26,8 @@ _DRIVERS: Final = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 """What may stand before `://`, and the driver that is installed for it (psycopg 3)."""
+_SECRETS: Final = frozenset({"password", "passfile", "sslpassword"})
+"""What PostgreSQL would also take from a URL's query, where nothing hides it."""
 
 
 def database_url(folder: Path, url: str = "", url_file: str = "") -> str:
@@ -103,9 +105,9 @@ def _checked(url: str, name: str) -> URL:
     """The URL with the driver that is installed. name: where it was written."""
     try:
         found = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter's text holds a part of what was no port
         raise ConfigInvalid("database_url_invalid", name=name) from None
-    if found.drivername not in _DRIVERS:
+    if found.drivername not in _DRIVERS or not _SECRETS.isdisjoint(found.query):
         raise ConfigInvalid("database_url_invalid", name=name)
     return found.set(drivername=_DRIVERS[found.drivername])
 

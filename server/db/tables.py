@@ -149,7 +149,7 @@ class PublicationRow(Base):
 
 
 class IdempotencyRow(Base):
-    """The answer to a request that may come again. status: 0 while it is being worked on."""
+    """The answer to a request that may come again. status: 0 while it is worked on; body: until then by whom."""
 
     __tablename__ = "idempotency"
 

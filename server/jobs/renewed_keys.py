@@ -21,15 +21,15 @@ def end_words_of_old_keys(session: Session, row: JobRow, roster: Roster, now: da
     The job's row is held. The signed words themselves stay.
     """
     for word in session.scalars(select(WordRow).where(WordRow.job == row.number)):
-        if holds(word, now) and not _is_theirs(word, roster):
+        if holds(word, now) and not _may_be_theirs(word, roster):
             word.until = now
     session.flush()
 
 
-def _is_theirs(word: WordRow, roster: Roster) -> bool:
+def _may_be_theirs(word: WordRow, roster: Roster) -> bool:
     identity = roster.identities(without=COORDINATOR).get(word.party)
-    if identity is None:
-        return False
+    if identity is None:  # it has left: a job with it cannot be started, which says why
+        return True
     try:
         open_word(word.signed, word.party, identity, roster.coordinator)
     except SilhouetteError:

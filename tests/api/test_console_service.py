@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from federation.children import free_port
+from federation.web.hosts import is_loopback
 from privacy.errors import ConfigInvalid
-from server.console_service import is_loopback, openapi_document, serve_console
+from server.console_service import openapi_document, serve_console
 from server.home import CoordinatorHome
 from server.service import console_program
 

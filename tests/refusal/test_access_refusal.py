@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
+import socket
+import threading
+import time
 import warnings
 
 import httpx
@@ -14,10 +18,13 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from federation.access import issuer_keys
 from federation.access.accounts import CODE_LIFE
 from federation.access.issuer_keys import REFRESH_SECONDS, TRUST_SECONDS, IssuerKeys, keys_at
 from federation.access.lockout import MINUTES, MOST_FAILURES, MOST_OF_NAME
+from federation.access.office import Access
 from federation.access.oidc import Issuer, IssuerSettings, user_name
+from federation.access.passwords import TESTING_ONLY
 from federation.access.two_persons import LIFE
 from privacy.access import Means, Permission, Role
 from privacy.errors import (
@@ -39,6 +46,7 @@ ANN, BEN = caller("ann", Role.ANALYST), caller("ben", Role.OFFICER)
 @pytest.fixture
 def scene(tmp_path):
     made = Scene(tmp_path)
+    made.add("ben", Role.OFFICER)
     yield made
     made.engine.dispose()
 
@@ -111,6 +119,58 @@ def test_logins_that_succeed_are_not_counted(scene):
         scene.log_in("ann")
 
 
+def test_a_restart_does_not_tell_who_is_there(scene, tmp_path):
+    scene.add("ann")
+    offices = [
+        Access.of(scene.engine, scene.log, now=scene.clock, profile=TESTING_ONLY, key=bytes(32))
+        for _ in range(2)
+    ]
+    for name in ("ann", "nobody-here"):
+        for _ in range(MOST_FAILURES):
+            refused(NotAuthenticated, "access_login_wrong", offices[0].log_in, name, "wrong password")
+        refused(LoginsLocked, "access_locked", offices[1].log_in, name, "wrong password")
+
+
+@pytest.mark.parametrize("end", ["password", "end_all"])
+@pytest.mark.parametrize("means", ["password", "code"])
+def test_a_proof_from_before_everything_was_ended_begins_no_login(scene, end, means):
+    scene.add("ann")
+    if means == "password":
+        proof = scene.accounts.verify("ann", PASSWORD)
+    else:
+        proof = scene.accounts.redeem(scene.accounts.one_time("ann", by="ada-admin"))
+    if end == "password":
+        scene.accounts.set_password("ann", PASSWORD + "!", by="ann")
+    else:
+        scene.accounts.end_all("ann", by="ada-admin")
+    refused(NotAuthenticated, "access_login_wrong", scene.access.logins.begin, proof)
+    scene.access.logins.begin(scene.accounts.redeem(scene.accounts.one_time("ann", by="ada-admin")))
+
+
+def test_a_login_that_was_ended_issues_no_token(scene):
+    scene.add("ann")
+    cookie, ann = scene.log_in("ann")
+    scene.access.logins.end(cookie)
+    issue = scene.access.tokens.issue
+    refused(AccessDenied, "access_token_by_login", issue, ann, "notebook", ["modeller"], 1)
+
+
+def test_whoever_came_by_a_code_needs_no_present_password_and_everybody_else_does(scene):
+    scene.accounts.add("ann", [Role.ANALYST], by="ada-admin", must_change=True)
+    cookie, ann = scene.access.log_in_once(scene.accounts.one_time("ann", by="ada-admin"))
+    assert ann.permissions == frozenset()
+    scene.access.change_password(ann, "", PASSWORD)
+    refused(NotAuthenticated, "access_login_over", scene.access.logins.lookup, cookie)
+    _, again = scene.log_in("ann")
+    assert again.permissions
+    change = scene.access.change_password
+    for acting in (again, ann):  # the login by the code is over, and proves nothing any more
+        refused(NotAuthenticated, "access_login_wrong", change, acting, "", PASSWORD + "!")
+    program = caller("ann", Role.ANALYST, means=Means.TOKEN)
+    refused(AccessDenied, "access_token_by_login", change, program, PASSWORD, PASSWORD + "!")
+    change(again, PASSWORD, PASSWORD + "!")
+
+
 def test_codes_that_are_used_old_or_invented(scene):
     scene.add("ann")
     refused(NotAuthenticated, "access_code_wrong", scene.access.log_in_once, "invented")
@@ -136,7 +196,6 @@ def test_nobody_changes_their_own_roles(scene):
 
 def test_tokens_that_are_revoked_invented_or_somebody_elses(scene):
     scene.add("ann")
-    scene.add("ben")
     _, ann = scene.log_in("ann")
     _, ben = scene.log_in("ben")
     record, secret = scene.access.tokens.issue(ann, "notebook", ["modeller"], 1)
@@ -364,6 +423,59 @@ def test_where_keys_may_be(tmp_path, monkeypatch):
     refused(NotAuthenticated, "access_issuer_keys", keys_at("http://127.0.0.1:1/keys", tmp_path).find, "ec")
 
 
+def test_a_known_key_does_not_wait_for_an_issuer_that_is_asked_for_another():
+    seconds, asked, go_on = [0.0], threading.Event(), threading.Event()
+
+    def fetch():
+        if seconds[0]:
+            asked.set()
+            assert go_on.wait(10)
+        return published(EC)
+
+    keys = IssuerKeys(fetch, lambda: seconds[0])
+    keys.find("ec")
+    seconds[0] = REFRESH_SECONDS
+    failed = []
+
+    def ask():
+        try:
+            keys.find("bogus")
+        except NotAuthenticated as error:
+            failed.append(error.key)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert asked.wait(10)
+    try:
+        assert keys.find("ec").kid == "ec"
+        refused(NotAuthenticated, "access_bearer_key", keys.find, "bogus")
+    finally:
+        go_on.set()
+        thread.join()
+    assert failed == ["access_bearer_key"]
+
+
+def test_an_issuer_that_drips_is_left_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(issuer_keys, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                for number in range(100):
+                    connection.sendall(b"X-%d: 1\r\n" % number)
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        place = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
+        begun = time.monotonic()
+        refused(NotAuthenticated, "access_issuer_keys", keys_at(place, tmp_path).find, "ec")
+        assert time.monotonic() - begun < 5
+        thread.join()
+
+
 # --- two persons
 
 
@@ -410,6 +522,26 @@ def test_a_day_for_the_answer_and_a_day_for_the_deed(scene):
     refused(SecondPersonMissing, "second_too_late", both.confirm, BEN, late)
     scene.clock.move(seconds=LIFE.total_seconds() - 1)
     refused(SecondPersonMissing, "second_too_late", both.use, ANN, good, EXPORT, WHAT)
+
+
+@pytest.mark.parametrize(
+    "send_away",
+    [
+        lambda accounts: accounts.disable("ben", by="ada-admin"),
+        lambda accounts: accounts.set_roles("ben", ["admin"], by="ada-admin"),
+        lambda accounts: accounts.set_password("ben", "something for the start", by="ada-admin"),
+    ],
+)
+def test_a_second_person_who_was_sent_away_in_between_has_confirmed_nothing(scene, send_away):
+    both = scene.access.two_persons
+    number = both.ask(ANN, EXPORT, WHAT, "")
+    both.confirm(BEN, number)
+    send_away(scene.accounts)
+    refused(SecondPersonMissing, "second_gone", both.use, ANN, number, EXPORT, WHAT)
+    scene.accounts.set_password("ben", PASSWORD, by="ben")
+    scene.accounts.set_roles("ben", ["officer"], by="ada-admin")
+    scene.accounts.enable("ben", by="ada-admin")
+    both.use(ANN, number, EXPORT, WHAT)
 
 
 def test_a_no_is_a_no(scene):

@@ -4,10 +4,13 @@ import asyncio
 import logging
 
 import pytest
+import web_scene
+from starlette.requests import HTTPConnection
 from web_scene import SECRET, Scene, problem, raw
 
-from federation.web.limits import BodyLimit, Rate, RateLimits
-from privacy.access import Permission
+from federation.web.limits import BodyLimit, Rate, RateLimits, address_of
+from federation.web.local_paths import changed
+from privacy.access import Caller, Permission
 from privacy.texts import LANGUAGES
 
 JSON = {"content-type": "application/json"}
@@ -64,6 +67,27 @@ def test_without_a_log_nobody_comes_by(scene):
     object.__setattr__(scene.app.state.guard, "on_granted", fails)
     problem(scene.call("POST", "/api/things", token="wang", json={"name": "x"}), 500, "internal")
     assert scene.done == []
+
+
+@pytest.mark.parametrize("end", ["login", "role"])
+def test_a_watch_ends_with_the_right_to_it(scene, monkeypatch, end):
+    headers = [("cookie", "silhouette-bank=wang")]
+
+    async def watch():
+        going = asyncio.create_task(raw(scene.app, "GET", "/api/watch?most=101", headers))
+        await asyncio.sleep(0.3)
+        assert not going.done(), "it lasts as long as the right to it"
+        if end == "login":
+            monkeypatch.delitem(web_scene.ROLES, "wang")
+        else:
+            monkeypatch.setattr(Caller, "may", lambda caller, permission: False)
+        return await asyncio.wait_for(going, 5)
+
+    sent = asyncio.run(watch())
+    assert sent[0]["status"] == 200
+    assert [message.get("more_body", False) for message in sent[-2:]] == [True, False]
+    assert scene.streams.count("wang") == 0
+    assert scene.call("GET", "/api/watch", login="wang").status_code == (401 if end == "login" else 403)
 
 
 # --- from where
@@ -207,6 +231,22 @@ def test_an_address_is_counted_before_anybody_is_known():
     assert "retry-after" in found[2].headers
 
 
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:0:0:1", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_a_network_is_counted_as_one_address(host, counted):
+    assert address_of(HTTPConnection({"type": "http", "client": (host, 1)})) == counted
+
+
 def test_the_login_has_a_limit_of_its_own():
     scene = Scene(login_rates=RateLimits(Rate("login", 1, 60)))
     found = [scene.call("POST", "/login", data={"name": "wang"}).status_code for _ in range(2)]
@@ -317,6 +357,15 @@ def test_a_page_leads_on_only_inside(wish):
     assert local_path("/jobs?state=done&x=//y") == "/jobs?state=done&x=//y"
 
 
+@pytest.mark.parametrize("path", ["//evil.test/x", "//evil.test/x?cursor=a", "/\\\\evil.test"])
+def test_a_page_that_is_not_there_links_to_no_other_host(scene, path):
+    for cookie in ((), (("cookie", "silhouette-bank=wang"),)):
+        sent = asyncio.run(raw(scene.app, "GET", path, [("host", "edge.test"), *cookie]))
+        assert sent[0]["status"] == 404
+        assert b"evil" not in b"".join(message.get("body", b"") for message in sent)
+    assert changed("//evil.test/x", "a=1", {"b": 2}) == "/?a=1&b=2"
+
+
 # --- twice
 
 
@@ -326,7 +375,7 @@ def test_one_key_is_for_one_request(scene):
     assert scene.call("POST", "/api/things", json={"name": "x"}, **call).status_code == 201
     problem(scene.call("POST", "/api/things", json={"name": "y"}, **call), 422, "key_reused")
     assert scene.done == [("wang", "x")]
-    scene.storage.begin("wang", "k" * 16, "0" * 64)
+    scene.storage.begin("wang", "k" * 16, "0" * 64, "1" * 32)
     for key, status, code in (
         ("k" * 16, 422, "key_reused"),
         ("short", 422, "malformed"),

@@ -13,6 +13,7 @@ from server.db.migrating import bring_up_to_date
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 KEY = "k" * 16
+CLAIM, ANOTHER = "1" * 32, "2" * 32
 
 
 @pytest.fixture(scope="module")
@@ -42,46 +43,59 @@ def later(**amount):
 
 def test_a_key_is_taken_once_and_then_answers_the_same(engine):
     answers = KeptAnswers(engine, later())
-    assert answers.begin("ada", KEY, "d" * 64) is None
-    assert answers.begin("ada", KEY, "e" * 64) == Kept("d" * 64)
+    assert answers.begin("ada", KEY, "d" * 64, CLAIM) is None
+    assert answers.begin("ada", KEY, "e" * 64, CLAIM) == Kept("d" * 64)
     done = Kept("d" * 64, 201, "application/json", b'{"number":"J"}')
-    answers.finish("ada", KEY, done)
-    assert answers.begin("ada", KEY, "d" * 64) == done
-    answers.forget("ada", KEY)
-    assert answers.begin("ada", KEY, "d" * 64) == done, "only what is being worked on is forgotten"
+    answers.finish("ada", KEY, done, CLAIM)
+    assert answers.begin("ada", KEY, "d" * 64, CLAIM) == done
+    answers.forget("ada", KEY, CLAIM)
+    assert answers.begin("ada", KEY, "d" * 64, CLAIM) == done, "only what is being worked on is forgotten"
 
 
 def test_a_key_is_its_callers_own(engine):
     answers = KeptAnswers(engine, later())
-    assert answers.begin("ada", KEY, "d" * 64) is None
-    assert answers.begin("ben", KEY, "e" * 64) is None
+    assert answers.begin("ada", KEY, "d" * 64, CLAIM) is None
+    assert answers.begin("ben", KEY, "e" * 64, CLAIM) is None
 
 
 def test_what_failed_is_free_again(engine):
     answers = KeptAnswers(engine, later())
-    answers.begin("ada", KEY, "d" * 64)
-    answers.forget("ada", KEY)
-    assert answers.begin("ada", KEY, "e" * 64) is None
+    answers.begin("ada", KEY, "d" * 64, CLAIM)
+    answers.forget("ada", KEY, CLAIM)
+    assert answers.begin("ada", KEY, "e" * 64, CLAIM) is None
 
 
 def test_answers_are_kept_for_a_day_and_lost_requests_for_minutes(engine):
     begun = KeptAnswers(engine, later())
-    begun.begin("ada", KEY, "d" * 64)
-    begun.begin("ada", "l" * 16, "d" * 64)
-    begun.finish("ada", KEY, Kept("d" * 64, 200))
+    begun.begin("ada", KEY, "d" * 64, CLAIM)
+    begun.begin("ada", "l" * 16, "d" * 64, CLAIM)
+    begun.finish("ada", KEY, Kept("d" * 64, 200), CLAIM)
     soon = KeptAnswers(engine, later(seconds=STUCK_SECONDS + 1))
-    assert soon.begin("ada", KEY, "d" * 64) == Kept("d" * 64, 200)
-    assert soon.begin("ada", "l" * 16, "d" * 64) is None
-    assert KeptAnswers(engine, later(seconds=KEPT_SECONDS + 1)).begin("ada", KEY, "e" * 64) is None
+    assert soon.begin("ada", KEY, "d" * 64, CLAIM) == Kept("d" * 64, 200)
+    assert soon.begin("ada", "l" * 16, "d" * 64, CLAIM) is None
+    assert KeptAnswers(engine, later(seconds=KEPT_SECONDS + 1)).begin("ada", KEY, "e" * 64, CLAIM) is None
 
 
 def test_an_answer_that_comes_after_its_time_replaces_nobody_elses(engine):
     slow = KeptAnswers(engine, later())
-    slow.begin("ada", KEY, "d" * 64)
+    slow.begin("ada", KEY, "d" * 64, CLAIM)
     fast = KeptAnswers(engine, later(seconds=STUCK_SECONDS + 1))
-    assert fast.begin("ada", KEY, "e" * 64) is None
-    slow.finish("ada", KEY, Kept("d" * 64, 200, "", b"slow"))
-    assert fast.begin("ada", KEY, "e" * 64) == Kept("e" * 64)
+    assert fast.begin("ada", KEY, "e" * 64, ANOTHER) is None
+    slow.finish("ada", KEY, Kept("d" * 64, 200, "", b"slow"), CLAIM)
+    assert fast.begin("ada", KEY, "e" * 64, CLAIM) == Kept("e" * 64)
+
+
+def test_a_failure_that_comes_after_its_time_frees_nobody_elses_key(engine):
+    slow = KeptAnswers(engine, later())
+    slow.begin("ada", KEY, "d" * 64, CLAIM)
+    fast = KeptAnswers(engine, later(seconds=STUCK_SECONDS + 1))
+    assert fast.begin("ada", KEY, "d" * 64, ANOTHER) is None
+    slow.forget("ada", KEY, CLAIM)
+    assert fast.begin("ada", KEY, "d" * 64, "3" * 32) == Kept("d" * 64), "it is still being worked on"
+    slow.finish("ada", KEY, Kept("d" * 64, 200, "", b"slow"), CLAIM)
+    assert fast.begin("ada", KEY, "d" * 64, "3" * 32) == Kept("d" * 64), "also when it is the same request"
+    fast.finish("ada", KEY, Kept("d" * 64, 200, "", b"fast"), ANOTHER)
+    assert fast.begin("ada", KEY, "d" * 64, CLAIM) == Kept("d" * 64, 200, "", b"fast")
 
 
 def test_of_many_that_want_a_key_one_gets_it(engine):
@@ -90,7 +104,7 @@ def test_of_many_that_want_a_key_one_gets_it(engine):
     def take():
         answers = KeptAnswers(engine, later())
         barrier.wait()
-        found.append(answers.begin("ada", KEY, "d" * 64))
+        found.append(answers.begin("ada", KEY, "d" * 64, CLAIM))
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:

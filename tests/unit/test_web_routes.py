@@ -223,9 +223,9 @@ def test_the_second_waits_while_the_first_is_worked_on():
     scene = Scene()
     begun = scene.storage.begin
 
-    def begin(caller, key, digest):
-        begun(caller, key, digest)
-        return begun(caller, key, digest)
+    def begin(caller, key, digest, claim):
+        begun(caller, key, digest, claim)
+        return begun(caller, key, digest, claim)
 
     scene.storage.begin = begin
     found = scene.call("POST", "/api/things", token="wang", json={"name": "x"}, headers=KEY)
@@ -235,9 +235,9 @@ def test_the_second_waits_while_the_first_is_worked_on():
 
 def test_keys_of_two_callers_are_two():
     storage = MemoryStorage()
-    assert storage.begin("wang", "k", "d") is None
-    assert storage.begin("li", "k", "d") is None
-    assert storage.begin("wang", "k", "d") is not None
+    assert storage.begin("wang", "k", "d", "c") is None
+    assert storage.begin("li", "k", "d", "c") is None
+    assert storage.begin("wang", "k", "d", "c") is not None
 
 
 # --- streams

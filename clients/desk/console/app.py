@@ -30,6 +30,7 @@ from clients.desk.console.users import add_users
 from clients.home import NodeHome
 from federation.web.edge import protect
 from federation.web.guard import Guard, bearer_of
+from federation.web.hosts import LoopbackHosts
 from federation.web.limits import RateLimits
 from federation.web.statics import PATH
 from privacy.access import Caller, Permission
@@ -73,7 +74,7 @@ def make_console(desk: Desk) -> FastAPI:
 
 def add_console(app: FastAPI, home: NodeHome) -> None:
     """Put the pages of a node beside the other routes of its desk."""
-    app.add_middleware(Beside, pages=make_console(Desk.of(home)))
+    app.add_middleware(Beside, pages=LoopbackHosts(make_console(Desk.of(home))))
 
 
 class Beside:

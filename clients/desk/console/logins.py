@@ -75,6 +75,7 @@ def add_logins(app: FastAPI, desk: Desk) -> None:
             "clients.desk.console:password.html.j2",
             200 if error is None else _UNPROCESSABLE,
             account=access.accounts.get(caller.name),
+            needs_old=not access.logins.is_by_code(caller),
             minimum=MINIMUM,
             message="" if error is None else error.render(language_of(request)),
         )
@@ -91,14 +92,10 @@ def add_logins(app: FastAPI, desk: Desk) -> None:
         again: Annotated[str, Form(max_length=2_000)],
         old: Annotated[str, Form(max_length=2_000)] = "",
     ) -> Response:
-        account = access.accounts.get(caller.name)
         try:
-            # Whoever came in by a code because the password is lost, or is to set their first one, has none to show.
-            if account.has_password and not account.must_change:
-                access.accounts.verify(caller.name, old, login=caller.login)
             if new != again:
                 raise AccountInvalid("desk_password_differs")
-            access.accounts.set_password(caller.name, new, by=caller.name)
+            access.change_password(caller, old, new)
         except (AccountInvalid, NotAuthenticated, LoginsLocked) as error:
             return password_page(request, caller, error)
         # Setting it has ended every login, this one too.
