@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from federation.access.office import Access
+from federation.database import reading
 from federation.pace import utc_now
 from federation.proposals import DecidedBy, JobState, Word, sign_word
 from federation.publications import Noun, publication_of, sign_publication
@@ -20,7 +21,6 @@ from federation.roster import Enrolment
 from privacy.access import Caller, Means, Role
 from privacy.sealing import Identity
 from server.accounts import open_access
-from server.db.engine import reading
 from server.db.tables import EventRow
 from server.home import CoordinatorHome
 from server.jobs.claims import Claims

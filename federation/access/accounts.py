@@ -33,7 +33,7 @@ from federation.access.people import (
 )
 from federation.access.secret_words import digest_of, new_code
 from federation.access.tables import Code, Login, Token, User
-from federation.access.transactions import reading, writing
+from federation.database import reading, writing
 from federation.pace import utc_now
 from privacy.errors import AccessDenied, AccountInvalid, NotAuthenticated
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
 from federation.access.tables import Failure, count_one
-from federation.access.transactions import writing
+from federation.database import writing
 from privacy.errors import LoginsLocked
 
 MOST_FAILURES: Final = 5

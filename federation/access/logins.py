@@ -16,7 +16,7 @@ from federation.access.noting import Noting
 from federation.access.people import Account, Proved, account_of
 from federation.access.secret_words import digest_of, new_id, new_secret
 from federation.access.tables import Login, User
-from federation.access.transactions import reading, writing
+from federation.database import reading, writing
 from federation.pace import utc_now
 from privacy.access import Caller, Means
 from privacy.errors import NotAuthenticated

@@ -6,13 +6,14 @@ The coordinator makes these tables by its migrations, a node by `make_tables` in
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, ForeignKey, Insert, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Engine, ForeignKey, Insert, MetaData, String, Text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.types import TypeDecorator
+
+from federation.database import Moment
 
 NAME_LENGTH: Final = 48
 """Of an actor of the audit log (`privacy.audit`)."""
@@ -26,23 +27,6 @@ _CONSTRAINTS: Final = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
 }
 """Names that are the same in every database, so that migrations can name them."""
-
-
-class Moment(TypeDecorator[datetime.datetime]):
-    """A moment with its time zone. SQLite gives back what was stored in UTC, without saying so."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(
-        self, value: datetime.datetime | None, dialect: Dialect
-    ) -> datetime.datetime | None:
-        return None if value is None else value.astimezone(datetime.UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime.datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value  # type: ignore[no-any-return]
-        return value.replace(tzinfo=datetime.UTC)  # type: ignore[no-any-return]
 
 
 class AccessBase(DeclarativeBase):

@@ -13,7 +13,7 @@ from federation.access.noting import Noting
 from federation.access.people import account_of, find, roles_of
 from federation.access.secret_words import digest_of, new_id, new_secret
 from federation.access.tables import Login, Token, User
-from federation.access.transactions import reading, writing
+from federation.database import reading, writing
 from federation.pace import utc_now
 from privacy.access import Caller, Means, Role
 from privacy.errors import AccessDenied, AccountInvalid, NotAuthenticated, NotFound

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from federation.access.noting import Noting
 from federation.access.people import ISSUER_PREFIX, account_of, is_user_name
 from federation.access.tables import Pending, User
-from federation.access.transactions import reading, writing
+from federation.database import reading, writing
 from federation.pace import utc_now
 from privacy.access import TWO_PERSONS, Caller, Means, Permission
 from privacy.audit import is_name

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine, select
 
+from federation.database import reading
 from federation.publications import Noun, Publication
 from federation.roster import Roster
-from server.db.engine import reading
 from server.db.tables import PublicationRow
 from server.home import CoordinatorHome
 from server.jobs.desk import Publications

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,31 +66,6 @@ def open_database(url: str) -> Engine:
         connection.execute("PRAGMA secure_delete = ON")
 
     return engine
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Session]:
-    """A session for queries."""
-    with Session(engine) as session:
-        yield session
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
-    """A transaction: it is in the database when this ends, or has not happened.
-
-    SQLite lets one writer in at a time, from its first look on; in PostgreSQL lock the rows that decide
-    (`with_for_update`).
-    """
-    with Session(engine, expire_on_commit=False) as session, session.begin():
-        begin_writing(session.connection().exec_driver_sql, engine)
-        yield session
-
-
-def begin_writing(execute: Callable[[str], object], engine: Engine) -> None:
-    """Take SQLite's only place for a writer now: one that has read before could not take it without an error."""
-    if engine.dialect.name == "sqlite":
-        execute("BEGIN IMMEDIATE")
 
 
 def exclusively(session: Session, lock: int) -> None:

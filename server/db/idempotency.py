@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from federation.database import writing
 from federation.pace import utc_now
 from federation.web.idempotency import KEPT_SECONDS, STUCK_SECONDS, Kept
-from server.db.engine import writing
 from server.db.tables import IdempotencyRow
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from federation.access.tables import AccessBase
+from federation.database import begin_writing
 from privacy.errors import ConfigInvalid
-from server.db.engine import begin_writing
 from server.db.tables import Base
 
 LATEST: Final = "head"

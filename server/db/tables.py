@@ -9,8 +9,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -18,10 +16,11 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from federation.database import Moment
 
 NAME: Final = 64
 """The longest name of a party, a purpose, a state or a code."""
@@ -37,25 +36,6 @@ CONVENTION: Final = {
     "pk": "pk_%(table_name)s",
 }
 """Every constraint has the same name in both databases, so that a migration can name it."""
-
-
-class Moment(TypeDecorator[datetime.datetime]):
-    """A time in UTC. SQLite gives back what was stored in UTC without saying so."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(
-        self, value: datetime.datetime | None, dialect: Dialect
-    ) -> datetime.datetime | None:
-        return None if value is None else value.astimezone(datetime.UTC)
-
-    def process_result_value(
-        self, value: datetime.datetime | None, dialect: Dialect
-    ) -> datetime.datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=datetime.UTC)
 
 
 class Base(DeclarativeBase):

@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from federation.audit_log import AuditLog
+from federation.database import reading, writing
 from federation.pace import utc_now
 from federation.proposals import JobState
 from federation.roster import Roster
 from privacy.audit import EventType
 from privacy.errors import StateConflict
-from server.db.engine import exclusively, reading, writing
+from server.db.engine import exclusively
 from server.db.tables import JobRow
 from server.jobs.renewed_keys import end_words_of_old_keys
 from server.jobs.rows import JOBS_LOCK, STATE_EVENT, add_event, job_row, move, open_jobs, views_of

@@ -9,12 +9,13 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
+from federation.database import reading, writing
 from federation.messages import COORDINATOR
 from federation.pace import utc_now
 from federation.proposals import Proposal, Word
 from federation.publications import Noun, Publication, open_publication
 from privacy.errors import ConfigInvalid, SilhouetteError, StateConflict
-from server.db.engine import exclusively, reading, writing
+from server.db.engine import exclusively
 from server.db.tables import PublicationRow
 from server.home import CoordinatorHome
 from server.jobs.proposals import Jobs

@@ -8,10 +8,10 @@ from typing import Final
 
 from sqlalchemy import Engine, String, and_, cast, func, or_, select
 
+from federation.database import reading
 from federation.pace import utc_now
 from federation.proposals import MAX_PROPOSALS, JobState
 from privacy.errors import NotFound
-from server.db.engine import reading
 from server.db.tables import EventRow, JobRow
 from server.home import CoordinatorHome
 from server.jobs.rows import open_jobs, views_of

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from federation.audit_log import AuditLog
+from federation.database import reading, writing
 from federation.jobfile import job_file_of
 from federation.jobs import Job, decode_job, encode_job
 from federation.leaving import ROWS, PartyLeaving, leaving
@@ -19,7 +20,7 @@ from federation.proposals import MAX_JOB_BYTES, MAX_PARTIES, JobState, Word, ope
 from privacy.access import Caller
 from privacy.audit import EventType
 from privacy.errors import ConfigInvalid, StateConflict
-from server.db.engine import exclusively, reading, writing
+from server.db.engine import exclusively
 from server.db.tables import JobRow, WordRow
 from server.home import CoordinatorHome
 from server.jobs.checks import check_answerable, check_room, new_number, role_of, row_of

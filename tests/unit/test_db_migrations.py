@@ -9,9 +9,10 @@ from alembic.runtime.migration import MigrationContext
 from databases import postgres_database, postgres_server, sqlite_url
 from sqlalchemy import inspect
 
+from federation.database import writing
 from federation.pace import utc_now
 from privacy.errors import ConfigInvalid
-from server.db.engine import FILE, URL_VARIABLE, database_url, open_database, writing
+from server.db.engine import FILE, URL_VARIABLE, database_url, open_database
 from server.db.migrating import EMPTY, bring_up_to_date, configuration_of, current, downgrade, latest, upgrade
 from server.db.tables import IdempotencyRow
 

@@ -8,11 +8,11 @@ from databases import postgres_database, postgres_server
 from jobs_scene import MODELLER, Scene, job_file
 from sqlalchemy.exc import IntegrityError
 
+from federation.database import writing
 from federation.proposals import JobState
 from privacy.errors import PeerDropped, PeerFailed, ProfileForbidden, StateConflict
 from server import attempts
 from server.attempts import START_SECONDS, Attempt
-from server.db.engine import writing
 from server.db.tables import EventRow
 from server.jobs import runner as running
 from server.jobs.claims import LEASE_SECONDS

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from federation.access.recent import KEPT_SECONDS, RecentCallers
 from federation.access.tokens import Tokens
-from federation.access.transactions import writing
+from federation.database import writing
 from federation.pace import utc_now
 from federation.web.limits import Rate, RateLimits
 from federation.web.refusing import RequestRefused
