@@ -8,14 +8,12 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from federation.web.etags import reply
 from federation.web.guard import needs
-from federation.web.paging import Page, Paging, add_link
+from federation.web.paging import Page, Paging
 from privacy.access import Permission
-from privacy.errors import NotFound
 from server.api.documenting import Document
 from server.api.jobs import Number
-from server.api.released import released_page
+from server.api.released import answer_one, answer_page
 from server.api.services import Services
 from server.jobs.views import JobView
 
@@ -92,10 +90,7 @@ def add_matches(api: APIRouter, services: Services, document: Document) -> None:
         **document.answers(Page[MatchRecord], 404),
     )
     def listed(request: Request, paging: Paging) -> Response:
-        page = released_page(services, paging, match_of)
-        response = reply(request, page)
-        add_link(request, response, page)
-        return response
+        return answer_page(request, services, paging, match_of)
 
     @api.get(
         "/matches/{number}",
@@ -105,8 +100,4 @@ def add_matches(api: APIRouter, services: Services, document: Document) -> None:
         **document.answers(MatchRecord, 404),
     )
     def get(request: Request, number: Number) -> Response:
-        job = services.jobs.get(number)
-        report = services.results.report(job)
-        if report is None:
-            raise NotFound("api_result_missing", job=number)
-        return reply(request, match_of(job, report))
+        return answer_one(request, services, number, match_of)

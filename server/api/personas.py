@@ -8,14 +8,12 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from federation.web.etags import reply
 from federation.web.guard import needs
-from federation.web.paging import Page, Paging, add_link
+from federation.web.paging import Page, Paging
 from privacy.access import Permission
-from privacy.errors import NotFound
 from server.api.documenting import Document
 from server.api.jobs import Number
-from server.api.released import released_page
+from server.api.released import answer_one, answer_page
 from server.api.services import Services
 from server.jobs.views import JobView
 
@@ -96,10 +94,7 @@ def add_personas(api: APIRouter, services: Services, document: Document) -> None
         **document.answers(Page[PersonaRecord], 404),
     )
     def listed(request: Request, paging: Paging) -> Response:
-        page = released_page(services, paging, persona_of)
-        response = reply(request, page)
-        add_link(request, response, page)
-        return response
+        return answer_page(request, services, paging, persona_of)
 
     @api.get(
         "/personas/{number}",
@@ -109,9 +104,4 @@ def add_personas(api: APIRouter, services: Services, document: Document) -> None
         **document.answers(PersonaRecord, 404),
     )
     def get(request: Request, number: Number) -> Response:
-        job = services.jobs.get(number)
-        report = services.results.report(job)
-        found = persona_of(job, report) if report is not None else None
-        if found is None:
-            raise NotFound("api_result_missing", job=number)
-        return reply(request, found)
+        return answer_one(request, services, number, persona_of)
