@@ -29,6 +29,8 @@ from privacy.errors import AuditBroken, EventInvalid, LogUnavailable, ProofInval
 from privacy.merkle import EMPTY_ROOT, leaf_hash, verify_consistency
 from privacy.sealing import Identity, PublicIdentity
 
+STRETCH: Final = 500
+"""Events that are read at a time by whoever goes back from the newest."""
 LOCK_SECONDS: Final = 10.0
 """How long to wait for another writer. One that is alive takes milliseconds."""
 ACTOR: Final = "log"
@@ -152,6 +154,14 @@ class AuditLog:
     def events(self, since: int = 0, until: int | None = None) -> Iterator[Event]:
         """The events with these numbers (default: all)."""
         return map(Event.parse, self.lines(since, until))
+
+    def newest_first(self, before: int | None = None) -> Iterator[Event]:
+        """The events under a number (default: all), the last one first, read a stretch at a time."""
+        end = self.size if before is None else min(before, self.size)
+        while end > 0:
+            start = max(0, end - STRETCH)
+            yield from reversed([*self.events(start, end)])
+            end = start
 
     def leaf(self, seq: int) -> bytes:
         """An event's hash in the tree. Raises `IndexError`."""

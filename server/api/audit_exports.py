@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from federation.audit_bundle import export
 from federation.audit_log import AuditLog
 from federation.web.etags import JSON, canonical
 from federation.web.guard import needs
@@ -20,7 +17,7 @@ from server.api.bodies import made_once
 from server.api.confirmations import Confirmation
 from server.api.documenting import Document
 from server.api.services import Services
-from server.evidence import documents, keys
+from server.evidence import bundle
 
 ZIP: Final = "application/zip"
 
@@ -63,9 +60,5 @@ def add_audit_exports(api: APIRouter, services: Services, document: Document) ->
     )
     def take(number: Confirmation, caller: Annotated[Caller, needs(Permission.AUDIT_EXPORT)]) -> Response:
         two.use(caller, number, Permission.AUDIT_EXPORT, what_of(home.audit))
-        with tempfile.TemporaryDirectory() as place:
-            file = export(
-                home.audit, Path(place), documents(home.folder), keys(home.folder), actor=caller.name
-            )
-            content, name = file.read_bytes(), file.name
+        name, content = bundle(home, caller.name)
         return Response(content, 200, {"Content-Disposition": f'attachment; filename="{name}"'}, ZIP)

@@ -22,7 +22,6 @@ from server.console.naming import FAMILIES
 from server.console.services import Console
 
 SHOWN: Final = 50
-STRIDE: Final = 500
 MOST_READ: Final = 5_000
 """Events that one page looks through; the next page goes on from there, so no filter makes a page slow."""
 
@@ -65,16 +64,12 @@ class Proof:
 def newest(log: AuditLog, wanted: Filter, before: int) -> tuple[list[Event], int]:
     """(events before this number that are wanted, the newest first; where the next page begins, 0 at the end)."""
     found: list[Event] = []
-    end = before
-    while end > 0 and before - end < MOST_READ:
-        start = max(0, end - STRIDE)
-        for event in reversed(list(log.events(start, end))):
-            if wanted.takes(event):
-                found.append(event)
-                if len(found) == SHOWN:
-                    return found, event.seq
-        end = start
-    return found, end
+    for event in log.newest_first(before):
+        if wanted.takes(event):
+            found.append(event)
+        if len(found) == SHOWN or before - event.seq >= MOST_READ:
+            return found, event.seq
+    return found, 0
 
 
 def prove(console: Console, seq: int) -> Proof:

@@ -5,20 +5,17 @@ What is confirmed is the same as over the interface for programs: a request of o
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, Request, Response
 
-from federation.audit_bundle import export
 from federation.web.guard import needs
 from federation.web.languages import language_of
 from privacy.access import Caller, Permission
 from privacy.texts import text
 from server.api.audit_exports import what_of
 from server.console.services import Console
-from server.evidence import documents, keys
+from server.evidence import bundle
 
 _EXPORT = Permission.AUDIT_EXPORT
 
@@ -35,9 +32,6 @@ def add_export(app: FastAPI, console: Console) -> None:
     @app.post("/audit/export/{number}")
     def take(number: str, caller: Annotated[Caller, needs(_EXPORT)]) -> Response:
         console.access.two_persons.use(caller, number, _EXPORT, what_of(console.home.audit))
-        folder = console.home.folder
-        with tempfile.TemporaryDirectory() as place:
-            file = export(console.home.audit, Path(place), documents(folder), keys(folder), actor=caller.name)
-            content, name = file.read_bytes(), file.name
+        name, content = bundle(console.home, caller.name)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, 200, headers, "application/zip")

@@ -117,8 +117,3 @@ def reason_of(code: str, t: Wording) -> tuple[str, str]:
 def presence_of(status: str) -> tuple[str, str]:
     """Text and tone of a node's status."""
     return PRESENCES.get(status, ("console.presence.unknown", "wait"))
-
-
-def role_names(roles: tuple[Role, ...], t: Wording) -> str:
-    """Roles in words, one after the other."""
-    return ", ".join(str(t(ROLES[role])) for role in roles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
@@ -14,7 +13,6 @@ from clients.desk.console.requests import download
 from clients.desk.console.second_person import CONFIRMATIONS, may_now, standing, what_of
 from clients.desk.console.services import Desk
 from federation.audit_bundle import export
-from federation.audit_log import AuditLog
 from federation.web.guard import Current, needs
 from federation.web.languages import language_of
 from privacy.access import Permission
@@ -25,19 +23,8 @@ from privacy.texts import text
 
 _LIST: Final = "/desk/audit"
 ON_A_PAGE: Final = 50
-_AT_ONCE: Final = 2_000
-"""Events that are read at a time, going back from the newest."""
 _MOST_SEQ: Final = 1 << 53
 FAMILIES: Final = sorted({kind.value.split(".")[0] for kind in EventType})
-
-
-def newest_first(log: AuditLog, before: int) -> Iterator[Event]:
-    """The events of a log under a number, the last one first."""
-    end = min(before, log.size)
-    while end > 0:
-        start = max(0, end - _AT_ONCE)
-        yield from reversed([*log.events(start, end)])
-        end = start
 
 
 def add_audit(app: FastAPI, desk: Desk) -> None:
@@ -54,7 +41,7 @@ def add_audit(app: FastAPI, desk: Desk) -> None:
     ) -> Response:
         log = home.audit
         found: list[Event] = []
-        for event in newest_first(log, before):
+        for event in log.newest_first(before):
             if not family or event.type.value.split(".")[0] == family:
                 found.append(event)
             if len(found) > ON_A_PAGE:
