@@ -1,111 +1,30 @@
-"""Coming in at the desk by a password or by a code that is good once, setting one's password, leaving."""
+"""Coming in at the desk, and one's own password."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from fastapi import FastAPI
 
-from fastapi import Depends, FastAPI, Form, Request, Response
-
-from clients.desk.console.services import FIRST, LOGIN, Desk
-from federation.access.logins import LIFE
-from federation.access.passwords import MINIMUM
-from federation.web.guard import Current, needs_login, open_to_all
-from federation.web.languages import language_of
-from federation.web.limits import LOGINS, RateLimits, address_of
-from federation.web.local_paths import local_path
-from federation.web.problems import problem_of
-from privacy.access import Caller
-from privacy.errors import AccountInvalid, LoginsLocked, NotAuthenticated, SilhouetteError
-
-PASSWORD: Final = "/desk/password"  # noqa: S105 - an address
-_UNPROCESSABLE: Final = 422
+from clients.desk.console.services import FIRST, Desk
+from federation.access.people import Account
+from federation.entrance import Entrance, add_entrance
+from federation.web.limits import LOGINS, RateLimits
 
 
 def add_logins(app: FastAPI, desk: Desk) -> None:
     """The routes."""
-    pages, access, rates = desk.pages, desk.access, RateLimits(LOGINS)
-
-    def login_page(request: Request, target: str, error: SilhouetteError | None = None) -> Response:
-        status = 200 if error is None else problem_of(error).status
-        message = "" if error is None else error.render(language_of(request))
-        return pages.render(
-            request, "clients.desk.console:login.html.j2", status, target=target, message=message
-        )
-
-    @app.get(LOGIN, dependencies=[open_to_all("before a login nobody has a permission")])
-    def login(request: Request) -> Response:
-        return login_page(request, _own(request.query_params.get("next", FIRST)))
-
-    @app.post(
-        LOGIN,
-        dependencies=[open_to_all("before a login nobody has a permission"), Depends(rates.by_address)],
+    add_entrance(
+        app,
+        Entrance(
+            desk.pages,
+            desk.access,
+            desk.cookies,
+            RateLimits(LOGINS),
+            first=FIRST,
+            templates="clients.desk.console",
+            is_led=_has_none_of_its_own,
+        ),
     )
-    def log_in(
-        request: Request,
-        name: Annotated[str, Form(max_length=200)] = "",
-        password: Annotated[str, Form(max_length=2_000)] = "",
-        code: Annotated[str, Form(max_length=200)] = "",
-        target: Annotated[str, Form(alias="next", max_length=2_000)] = FIRST,
-    ) -> Response:
-        typed = code.strip()
-        try:
-            secret, caller = (
-                access.log_in_once(typed)
-                if typed
-                else access.log_in(name.strip(), password, address_of(request))
-            )
-        except (NotAuthenticated, LoginsLocked) as error:
-            return login_page(request, _own(target), error)
-        account = access.accounts.get(caller.name)
-        must_change = account.must_change or not account.has_password
-        response = pages.lead_on(request, PASSWORD if must_change else _own(target))
-        desk.cookies.give_session(response, secret, int(LIFE.total_seconds()))
-        return response
-
-    @app.post("/desk/logout", dependencies=[needs_login("everybody may leave")])
-    def log_out(request: Request) -> Response:
-        access.logins.end(desk.cookies.session(request))
-        response = pages.lead_on(request, LOGIN)
-        desk.cookies.end_session(response)
-        return response
-
-    def password_page(request: Request, caller: Caller, error: SilhouetteError | None = None) -> Response:
-        return pages.render(
-            request,
-            "clients.desk.console:password.html.j2",
-            200 if error is None else _UNPROCESSABLE,
-            account=access.accounts.get(caller.name),
-            needs_old=not access.logins.is_by_code(caller),
-            minimum=MINIMUM,
-            message="" if error is None else error.render(language_of(request)),
-        )
-
-    @app.get(PASSWORD, dependencies=[needs_login("it is one's own")])
-    def password_form(request: Request, caller: Current) -> Response:
-        return password_page(request, caller)
-
-    @app.post(PASSWORD, dependencies=[needs_login("it is one's own"), Depends(rates.by_address)])
-    def change_password(
-        request: Request,
-        caller: Current,
-        new: Annotated[str, Form(max_length=2_000)],
-        again: Annotated[str, Form(max_length=2_000)],
-        old: Annotated[str, Form(max_length=2_000)] = "",
-    ) -> Response:
-        try:
-            if new != again:
-                raise AccountInvalid("desk_password_differs")
-            access.change_password(caller, old, new)
-        except (AccountInvalid, NotAuthenticated, LoginsLocked) as error:
-            return password_page(request, caller, error)
-        # Setting it has ended every login, this one too.
-        secret, _ = access.log_in(caller.name, new)
-        response = pages.lead_on(request, FIRST)
-        desk.cookies.give_session(response, secret, int(LIFE.total_seconds()))
-        return response
 
 
-def _own(wish: str) -> str:
-    """A page of the desk: nothing else of this host is led to."""
-    found = local_path(wish, FIRST)
-    return found if found.startswith(FIRST) else FIRST
+def _has_none_of_its_own(account: Account) -> bool:
+    return account.must_change or not account.has_password
