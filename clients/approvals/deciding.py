@@ -103,8 +103,7 @@ def missing_approval(home: NodeHome, job: Job) -> Findings:
     Where the policy decides, only a person's no stands in the way; a person's last word on the same job counts, under
     whatever number it was proposed.
     """
-    said = [one for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
-    last = next((one for one in reversed(said) if one.word.digest == job.digest), None)
+    last = _last_by_a_person(home, job)
     needs_yes = home.settings.approves is DecidedBy.PERSON
     if last is None:
         is_missing = needs_yes
@@ -117,10 +116,15 @@ def missing_approval(home: NodeHome, job: Job) -> Findings:
 
 def taken_back(home: NodeHome, job: Job) -> Findings:
     """Why a session that runs has to end: a person's last word on its job is a no. Empty where there is none."""
-    said = [one.word for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
-    last = next((word for word in reversed(said) if word.digest == job.digest), None)
-    is_denied = last is not None and not last.approved
+    last = _last_by_a_person(home, job)
+    is_denied = last is not None and not last.word.approved
     return Findings.of([Finding(Reason.JOB_NOT_APPROVED, job.name)] if is_denied else [])
+
+
+def _last_by_a_person(home: NodeHome, job: Job) -> Decision | None:
+    """What somebody here has said last on this very job, under whatever number."""
+    said = [one for one in Inbox(home).decisions() if one.word.by is DecidedBy.PERSON]
+    return next((one for one in reversed(said) if one.word.digest == job.digest), None)
 
 
 def _wants_policy(home: NodeHome, inbox: Inbox, held: Held) -> bool:
