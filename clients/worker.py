@@ -20,16 +20,16 @@ import httpx
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode, SubStatus
-from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.proto.runtime_pb2 import AcquireTaskRequest, SendTaskHeartbeatRequest
 from flwr.supercore.fab import Fab
-from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
+from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
 from flwr.supercore.protobuf.client import ProtobufClientInterceptor
-from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.retry import RetryInvoker, exponential
 from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
@@ -41,6 +41,8 @@ SUPPORTED_FLOWER: Final = ("1.41.", "1.42.")
 POLL_SECONDS: Final = 0.2
 MESSAGE_WAIT_SECONDS: Final = 5.0
 """The SuperNode hands out a task a moment before it has stored the task's message."""
+RECONNECT_SECONDS: Final = 10.0
+"""A SuperNode that starts again takes less. Afterwards it knows nothing of a task that it gave out before."""
 CLIENT_TASK: Final = "flwr-clientapp"
 
 log = logging.getLogger("silhouette.worker")
@@ -80,7 +82,13 @@ class Worker:
             insecure=True,
             root_certificates=None,
             interceptors=[RuntimeVersionHttpInterceptor(component_name=CLIENT_TASK), *interceptors],
-            retry_invoker=make_simple_http_retry_invoker(),
+            # Flower's own for a process per task ends the process when a token is no longer taken.
+            retry_invoker=RetryInvoker(
+                lambda: exponential(max_delay=1),
+                recoverable_exceptions=httpx.TransportError,
+                max_tries=None,
+                max_time=RECONNECT_SECONDS,
+            ),
         )
 
     def run(self) -> None:
@@ -104,7 +112,7 @@ class Worker:
 
     def _serve(self, token: str) -> None:
         client = self._client(RuntimeTokenHttpInterceptor(token))
-        heartbeat = HeartbeatSender(make_task_heartbeat_fn_http(client))
+        heartbeat = HeartbeatSender(lambda: _beat(client))
         heartbeat.start()
         message: Message | None = None
         context: Context | None = None
@@ -149,3 +157,17 @@ class Worker:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.05)
+
+
+def _beat(client: RuntimeHttpClient) -> bool:
+    """One sign of life of a task; False to try again soon.
+
+    Flower's own ends the process when the SuperNode knows nothing of the task; a node outlives its tasks.
+    """
+    try:
+        client.SendTaskHeartbeat(SendTaskHeartbeatRequest())
+    except httpx.TransportError:
+        return False
+    except httpx.HTTPStatusError:
+        log.error("the SuperNode does not know the task any more")
+    return True
